@@ -1,0 +1,1 @@
+"""The domain XML: one file per concern, and the reader that is its inverse."""

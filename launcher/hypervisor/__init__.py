@@ -1,0 +1,1 @@
+"""The hypervisor: the Protocol that the supervisor needs, and the libvirt adapter behind it."""

@@ -1,0 +1,88 @@
+"""What the planner decides, as values: the pins of every thread, the guest's cells, and the reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.cpuset import CPUSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VCPUPin:
+    """The one host CPU of a vCPU, and where that CPU lies (core, socket and NUMA node of the host)."""
+
+    vcpu: int
+    cpu: int
+    core: int
+    socket: int
+    node: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IOThreadPin:
+    """The host CPUs of one IOThread (libvirt's ids, from 1)."""
+
+    iothread: int
+    cpus: CPUSet
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """One guest NUMA cell: the host node that backs it, its vCPUs (a set of vCPU ids) and its memory."""
+
+    cell: int
+    node: int
+    vcpus: CPUSet
+    memory_bytes: int
+    # (cell, distance) for every cell, itself included, as the host's nodes have it; empty where the host says none.
+    distances: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Score:
+    """The objective's terms 1 to 6, compared in this order; smaller is better (DESIGN, "The placement")."""
+
+    cores_across_nodes: int = 0
+    cores_split: int = 0
+    vcpus_beside_housekeeping: int = 0
+    node_crossings: int = 0
+    nodes_used: int = 0
+    cache_crossings: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Why one thread is where it is; `thread` is "vcpu 3", "emulator", "iothread 1" or "placement" for the whole."""
+
+    thread: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pinning:
+    """The placement: pins ascending by id, over `cpuset` as read from `source`.
+
+    `vcpus` is empty where the guest has no dedicated CPUs; its vCPUs may then use the whole cpuset.
+    `housekeeping` holds the CPUs reserved for the emulator and pool IOThreads, `spare` those that nothing uses.
+    `degraded` means that vCPUs share CPUs because the cpuset no longer suffices; only a replan makes it so.
+    """
+
+    cpuset: CPUSet
+    source: str
+    vcpus: tuple[VCPUPin, ...]
+    emulator: CPUSet
+    iothreads: tuple[IOThreadPin, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    housekeeping: CPUSet = CPUSet()
+    spare: CPUSet = CPUSet()
+    score: Score | None = None
+    degraded: bool = False
+    warnings: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+
+    def vcpu_cpus(self, vcpu: int) -> CPUSet:
+        """Return the CPUs that this vCPU's thread may run on; the whole cpuset where nothing is pinned one to one."""
+        for pin in self.vcpus:
+            if pin.vcpu == vcpu:
+                return CPUSet.of((pin.cpu,))
+        return self.cpuset

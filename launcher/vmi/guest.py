@@ -1,0 +1,140 @@
+"""The guest that a manifest asks for, as frozen values that the planner and the domain renderer read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class IOThreadsPolicy(StrEnum):
+    """`spec.domain.ioThreadsPolicy`."""
+
+    SHARED = "shared"
+    AUTO = "auto"
+    SUPPLEMENTAL_POOL = "supplementalPool"
+
+
+class DiskBus(StrEnum):
+    """`disks[].disk.bus` and its siblings."""
+
+    VIRTIO = "virtio"
+    SCSI = "scsi"
+    SATA = "sata"
+
+
+class DiskDevice(StrEnum):
+    """Which of `disk`, `cdrom` and `lun` a disk is."""
+
+    DISK = "disk"
+    CDROM = "cdrom"
+    LUN = "lun"
+
+
+class ImageFormat(StrEnum):
+    """How the bytes of an image are laid out; read from the image itself, for no manifest says it."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+
+
+class Firmware(StrEnum):
+    """`spec.domain.firmware.bootloader`."""
+
+    BIOS = "bios"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topology:
+    """What the guest sees; vCPU ids run threads first, then cores, then sockets."""
+
+    sockets: int = 1
+    cores: int = 1
+    threads: int = 1
+
+    @property
+    def vcpus(self) -> int:
+        """The number of vCPUs."""
+        return self.sockets * self.cores * self.threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestCPU:
+    """The guest's CPUs, and how they want to be placed."""
+
+    topology: Topology
+    model: str | None = None
+    dedicated: bool = False
+    isolate_emulator_thread: bool = False
+    # The annotation alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity is present.
+    emulator_even_parity: bool = False
+    numa_passthrough: bool = False
+    # The vCPUs that run under SCHED_FIFO; None where the guest is not realtime.
+    realtime_vcpus: frozenset[int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IOThreadDemand:
+    """What the manifest says of IOThreads; `cpu_count` is requests.cpu, else limits.cpu, else N, rounded up."""
+
+    policy: IOThreadsPolicy | None = None
+    pool_count: int = 0
+    cpu_count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestMemory:
+    """The guest's memory; `huge_page_bytes` is None where it is not backed by huge pages."""
+
+    guest_bytes: int
+    huge_page_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """One disk of the guest, in the order of the manifest, and the host file or block device behind it."""
+
+    name: str
+    path: str
+    bus: DiskBus = DiskBus.VIRTIO
+    device: DiskDevice = DiskDevice.DISK
+    readonly: bool = False
+    dedicated_iothread: bool = False
+    boot_order: int | None = None
+    # A hostDisk of type DiskOrCreate: made as a sparse raw file of this size where the path does not exist.
+    create_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelBoot:
+    """A kernel that QEMU loads itself; paths on the host, arguments as one string."""
+
+    kernel: str
+    initrd: str | None = None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialConsole:
+    """The guest's first serial port; `logged` copies it to the launcher's output."""
+
+    attached: bool = True
+    logged: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """One guest: everything that the manifest asks for, checked, with defaults filled in."""
+
+    name: str
+    cpu: GuestCPU
+    memory: GuestMemory
+    namespace: str = "default"
+    uuid: str | None = None
+    machine: str | None = None
+    firmware: Firmware = Firmware.BIOS
+    io_threads: IOThreadDemand = field(default_factory=IOThreadDemand)
+    disks: tuple[Disk, ...] = ()
+    kernel_boot: KernelBoot | None = None
+    serial: SerialConsole = field(default_factory=SerialConsole)
+    # Seconds between the request to shut down and the end by force; None leaves it to the command line.
+    grace_period_s: int | None = None
