@@ -1,0 +1,30 @@
+# The commands of this project. Each recipe is one line; what is longer lies in hack/.
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean packages venv guest
+
+help: ## Print this help
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+
+run: venv guest ## Set up what is missing, then run the demo guest from start to power-off (KVM=1, VMI=FILE)
+	@hack/run-demo
+
+test: venv guest ## Set up what is missing, then run every test, those with a real QEMU too (ARGS='-k name')
+	@hack/run-tests $(ARGS)
+
+check: venv ## Check the code: ruff, mypy strict, shellcheck
+	@hack/check-code
+
+bench: venv guest ## Measure the targets of performance and print them as a table
+	@hack/run-benchmarks
+
+clean: ## Remove everything that was built: the virtual environment, the guest, caches
+	@hack/remove-built
+
+packages:
+	@hack/install-packages
+
+venv: packages
+	@hack/make-venv
+
+guest: packages
+	@hack/build-guest
