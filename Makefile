@@ -1,6 +1,6 @@
 # The commands of this project. Each recipe is one line; what is longer lies in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean packages venv guest
+.PHONY: help run test check golden bench clean packages venv guest
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -13,6 +13,9 @@ test: venv guest ## Set up what is missing, then run every test, those with a re
 
 check: venv ## Check the code: ruff, mypy strict, shellcheck
 	@hack/check-code
+
+golden: venv ## Write the golden files anew; look at the diff before you commit it
+	@hack/write-golden
 
 bench: venv guest ## Measure the targets of performance and print them as a table
 	@hack/run-benchmarks
