@@ -126,13 +126,13 @@ class _Style:
         return max(self.digits + 1 + self.occupants + 2 * self.room, title)
 
 
-def draw_boxes(picture: Picture, *, width: int = 80, colour: bool, ascii_only: bool = False) -> str:
+def draw_boxes(picture: Picture, *, width: int = 80, colour: bool, ascii: bool = False) -> str:  # noqa: A002 - its word
     """Draw the picture in lines of at most `width` columns (at least 40), with a legend, ending in a newline.
 
     Hosts of up to 256 CPUs get a box for each core; larger ones a mark for each core and the counts of each node.
     """
     width = max(width, NARROWEST)
-    glyphs = _ASCII if ascii_only else _UNICODE
+    glyphs = _ASCII if ascii else _UNICODE
     is_small = sum(len(node.cpus) for node in picture.nodes) <= MOST_CPUS_IN_BOXES
     lines = _boxed_lines(picture, glyphs, width) if is_small else _summed_lines(picture, glyphs, width)
     return "".join(shown(line, colour=colour) + "\n" for line in lines)

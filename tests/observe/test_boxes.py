@@ -23,7 +23,7 @@ _HAS_ARM_DOWN = set("│┃┌┐┏┓├┤┬┼")
 
 
 def _drawn(example: Example, *, width: int = 80, colour: bool = False, ascii_only: bool = False) -> str:
-    return draw_boxes(picture_of(example.pinning, example.host), width=width, colour=colour, ascii_only=ascii_only)
+    return draw_boxes(picture_of(example.pinning, example.host), width=width, colour=colour, ascii=ascii_only)
 
 
 def _box_lines(drawing: str) -> list[str]:
