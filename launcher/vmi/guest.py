@@ -129,6 +129,8 @@ class Guest:
     cpu: GuestCPU
     memory: GuestMemory
     namespace: str = "default"
+    # The kernel's name of the guest's architecture: spec.architecture, else the host's.
+    arch: str = "x86_64"
     uuid: str | None = None
     machine: str | None = None
     firmware: Firmware = Firmware.BIOS

@@ -1,0 +1,83 @@
+"""The names of KubeVirt's fields, to tell one that this program does not support from one that nobody has.
+
+Loaded only for a manifest with a field that the schema lacks. Source: kubevirt.io/api/core/v1 (schema.go, types.go) of
+August 2026, inlined structures merged; ObjectMeta from k8s.io/apimachinery.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+# Longer names are compared with nothing: comparing takes time quadratic in the length.
+_LONGEST_COMPARED = 64
+
+_FIELDS = {
+    "VirtualMachineInstance": "apiVersion kind metadata spec status",
+    "VirtualMachine": "apiVersion kind metadata spec status",
+    "VirtualMachineSpec": (
+        "running runStrategy instancetype preference template dataVolumeTemplates updateVolumesStrategy"
+    ),
+    "VirtualMachineInstanceTemplateSpec": "metadata spec",
+    "ObjectMeta": (
+        "name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp"
+        " deletionGracePeriodSeconds labels annotations ownerReferences finalizers managedFields"
+    ),
+    "VirtualMachineInstanceSpec": (
+        "priorityClassName domain nodeSelector affinity schedulerName serviceAccountName tolerations"
+        " topologySpreadConstraints evictionStrategy startStrategy terminationGracePeriodSeconds volumes livenessProbe"
+        " readinessProbe hostname subdomain networks dnsPolicy dnsConfig accessCredentials architecture resourceClaims"
+        " utilityVolumes"
+    ),
+    "DomainSpec": (
+        "resources cpu memory machine firmware clock features devices ioThreadsPolicy ioThreads chassis launchSecurity"
+        " rebootPolicy"
+    ),
+    "CPU": (
+        "cores sockets maxSockets threads model features dedicatedCpuPlacement numa isolateEmulatorThread realtime"
+    ),
+    "NUMA": "guestMappingPassthrough",
+    "NUMAGuestMappingPassthrough": "",
+    "Realtime": "mask",
+    "Memory": "hugepages guest maxGuest reservedOverhead",
+    "Hugepages": "pageSize",
+    "ResourceRequirements": "requests limits overcommitGuestOverhead",
+    "Machine": "type",
+    "Firmware": "uuid bootloader serial kernelBoot acpi",
+    "Bootloader": "bios efi",
+    "BIOS": "useSerial",
+    "KernelBoot": "kernelArgs container",
+    "KernelBootContainer": "image imagePullSecret imagePullPolicy kernelPath initrdPath",
+    "DiskIOThreads": "supplementalPoolThreadCount",
+    "Devices": (
+        "useVirtioTransitional disableHotplug disks watchdog interfaces inputs autoattachPodInterface"
+        " autoattachGraphicsDevice autoattachSerialConsole logSerialConsole autoattachMemBalloon autoattachInputDevice"
+        " autoattachVSOCK rng blockMultiQueue networkInterfaceMultiqueue gpus downwardMetrics panicDevices filesystems"
+        " hostDevices clientPassthrough sound tpm video"
+    ),
+    "Disk": (
+        "name disk lun cdrom bootOrder serial dedicatedIOThread cache io tag blockSize shareable errorPolicy"
+        " changedBlockTracking"
+    ),
+    "DiskTarget": "bus readonly pciAddress",
+    "CDRomTarget": "bus readonly tray",
+    "LunTarget": "bus readonly reservation",
+    "Volume": (
+        "name hostDisk persistentVolumeClaim cloudInitNoCloud cloudInitConfigDrive sysprep containerDisk ephemeral"
+        " emptyDisk dataVolume configMap secret downwardAPI serviceAccount downwardMetrics memoryDump containerPath"
+    ),
+    "HostDisk": "path type capacity shared",
+}
+
+
+def is_known(struct: str, key: str) -> bool:
+    """Tell whether KubeVirt's structure of this name has this field."""
+    return key in _FIELDS.get(struct, "").split()
+
+
+def nearest_field(struct: str, key: str, supported: tuple[str, ...]) -> str | None:
+    """Return the field of this structure whose name is nearest to a misspelt one, regardless of case, or None."""
+    if len(key) > _LONGEST_COMPARED:
+        return None
+    by_lower_case = {name.lower(): name for name in (*_FIELDS.get(struct, "").split(), *supported)}
+    matches = get_close_matches(key.lower(), by_lower_case, n=1, cutoff=0.7)
+    return by_lower_case[matches[0]] if matches else None

@@ -1,0 +1,291 @@
+"""The part of KubeVirt's API that this program acts on, as frozen structures with KubeVirt's own type names.
+
+Source: kubevirt.io/api/core/v1, schema.go and types.go. What is here is supported, and nothing that is not: a field of
+KubeVirt that is missing here is refused as "not supported" (kubevirt_fields.py knows their names).
+
+Fields of type `Elsewhere` are the one exception: they are accepted and change nothing in the guest, because somebody
+else has acted on them before or will afterwards: the API server (metadata, status), the scheduler (nodeSelector,
+affinity, ...) or KubeVirt's controllers (evictionStrategy, runStrategy, ...). The launcher neither could nor should.
+
+Toggles of which only one value is true of this program are `Literal`: `autoattachGraphicsDevice: false` is what the
+guest gets, `true` is refused. A field with the default None is absent; where KubeVirt has a default, build.py fills
+it in. Annotations are real types here, not text: decoding a manifest would have to evaluate each.
+"""
+
+from typing import Annotated, Literal, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from launcher.quantity import Quantity
+from launcher.vmi.guest import DiskBus, IOThreadsPolicy
+
+Elsewhere: TypeAlias = object
+# Go's uint32, where 0 is as absent.
+Count = Annotated[int, Meta(ge=0, le=2**32 - 1, description="a positive integer")]
+BootOrder = Annotated[int, Meta(ge=1, le=2**32 - 1, description="a positive integer")]
+Seconds = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a number of seconds")]
+
+API_VERSION = "kubevirt.io/v1"
+
+
+class KubeVirtStruct(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    """What all of these have in common: immutable, keyword arguments, camelCase names, no other field."""
+
+
+class ObjectMeta(KubeVirtStruct, frozen=True, kw_only=True):
+    """Kubernetes' metadata of an object; the launcher reads name, namespace and annotations."""
+
+    name: str | None = None
+    namespace: str | None = None
+    annotations: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    # The API server's own.
+    generate_name: Elsewhere = None
+    uid: Elsewhere = None
+    resource_version: Elsewhere = None
+    generation: Elsewhere = None
+    creation_timestamp: Elsewhere = None
+    deletion_timestamp: Elsewhere = None
+    deletion_grace_period_seconds: Elsewhere = None
+    self_link: Elsewhere = None
+    owner_references: Elsewhere = None
+    finalizers: Elsewhere = None
+    managed_fields: Elsewhere = None
+
+
+class NUMAGuestMappingPassthrough(KubeVirtStruct, frozen=True, kw_only=True):
+    """Its presence asks for it."""
+
+
+class NUMA(KubeVirtStruct, frozen=True, kw_only=True):
+    """The guest's NUMA topology."""
+
+    guest_mapping_passthrough: NUMAGuestMappingPassthrough | None = None
+
+
+class Realtime(KubeVirtStruct, frozen=True, kw_only=True):
+    """Its presence asks for it; `mask` names the vCPUs (realtime.py)."""
+
+    mask: str = ""
+
+
+class CPU(KubeVirtStruct, frozen=True, kw_only=True):
+    """The guest's CPUs."""
+
+    sockets: Count = 0
+    cores: Count = 0
+    threads: Count = 0
+    # A bound on `sockets`, checked; the launcher never adds a socket to a running guest.
+    max_sockets: Count = 0
+    model: str | None = None
+    dedicated_cpu_placement: bool = False
+    isolate_emulator_thread: bool = False
+    numa: NUMA | None = None
+    realtime: Realtime | None = None
+
+
+class Hugepages(KubeVirtStruct, frozen=True, kw_only=True):
+    """The huge pages that back the guest's memory."""
+
+    page_size: Quantity
+
+
+class Memory(KubeVirtStruct, frozen=True, kw_only=True):
+    """The guest's memory."""
+
+    guest: Quantity | None = None
+    hugepages: Hugepages | None = None
+
+
+class ResourceRequirements(KubeVirtStruct, frozen=True, kw_only=True):
+    """What the guest asks of Kubernetes; of the resources cpu and memory have a meaning here, too."""
+
+    requests: dict[str, Quantity] = {}
+    limits: dict[str, Quantity] = {}
+
+
+class Machine(KubeVirtStruct, frozen=True, kw_only=True):
+    """The emulated board."""
+
+    type: str | None = None
+
+
+class BIOS(KubeVirtStruct, frozen=True, kw_only=True):
+    """Its presence asks for it."""
+
+    use_serial: Literal[False] = False
+
+
+class Bootloader(KubeVirtStruct, frozen=True, kw_only=True):
+    """The firmware's kind."""
+
+    bios: BIOS | None = None
+
+
+class KernelBootContainer(KubeVirtStruct, frozen=True, kw_only=True):
+    """Where kernel and initrd lie.
+
+    KubeVirt copies them out of an image; here no image is pulled: both are paths where the launcher runs, absolute or
+    relative to its working directory.
+    """
+
+    kernel_path: str | None = None
+    initrd_path: str | None = None
+
+
+class KernelBoot(KubeVirtStruct, frozen=True, kw_only=True):
+    """A kernel that QEMU loads itself."""
+
+    kernel_args: str = ""
+    container: KernelBootContainer | None = None
+
+
+class Firmware(KubeVirtStruct, frozen=True, kw_only=True):
+    """What the guest starts from."""
+
+    uuid: str | None = None
+    bootloader: Bootloader | None = None
+    kernel_boot: KernelBoot | None = None
+
+
+class DiskIOThreads(KubeVirtStruct, frozen=True, kw_only=True):
+    """The IOThreads of the policy supplementalPool."""
+
+    supplemental_pool_thread_count: Count | None = None
+
+
+class DiskTarget(KubeVirtStruct, frozen=True, kw_only=True):
+    """A hard disk."""
+
+    bus: DiskBus | None = None
+    readonly: bool = False
+
+
+class CDRomTarget(KubeVirtStruct, frozen=True, kw_only=True):
+    """A CD-ROM; always read-only, as QEMU's are."""
+
+    bus: DiskBus | None = None
+    readonly: Literal[True] = True
+
+
+class LunTarget(KubeVirtStruct, frozen=True, kw_only=True):
+    """A SCSI device passed through."""
+
+    bus: DiskBus | None = None
+    readonly: bool = False
+
+
+class Disk(KubeVirtStruct, frozen=True, kw_only=True):
+    """A disk of the guest; the volume of the same name holds its content."""
+
+    name: str
+    disk: DiskTarget | None = None
+    cdrom: CDRomTarget | None = None
+    lun: LunTarget | None = None
+    boot_order: BootOrder | None = None
+    dedicated_iothread: bool | None = field(name="dedicatedIOThread", default=None)
+
+
+class Devices(KubeVirtStruct, frozen=True, kw_only=True):
+    """The guest's devices. The guest has no network, graphics, tablet, balloon or vsock unless one is asked for."""
+
+    disks: tuple[Disk, ...] = ()
+    autoattach_serial_console: bool = True
+    log_serial_console: bool | None = None
+    autoattach_graphics_device: Literal[False] | None = None
+    autoattach_input_device: Literal[False] | None = None
+    autoattach_mem_balloon: Literal[False] | None = None
+    autoattach_pod_interface: Literal[False] | None = None
+    autoattach_vsock: Literal[False] | None = field(name="autoattachVSOCK", default=None)
+    block_multi_queue: Literal[False] | None = None
+    network_interface_multiqueue: Literal[False] | None = None
+    use_virtio_transitional: Literal[False] | None = None
+    disable_hotplug: Literal[True] | None = None
+
+
+class DomainSpec(KubeVirtStruct, frozen=True, kw_only=True):
+    """The virtual machine itself."""
+
+    cpu: CPU = CPU()
+    memory: Memory = Memory()
+    resources: ResourceRequirements = ResourceRequirements()
+    machine: Machine = Machine()
+    firmware: Firmware = Firmware()
+    io_threads_policy: IOThreadsPolicy | None = None
+    io_threads: DiskIOThreads = DiskIOThreads()
+    devices: Devices = Devices()
+
+
+class HostDisk(KubeVirtStruct, frozen=True, kw_only=True):
+    """An image file where the launcher runs; the path is absolute or relative to the working directory."""
+
+    path: str
+    type: Literal["Disk", "DiskOrCreate"]
+    capacity: Quantity | None = None
+    # Whether several nodes see the same file: for KubeVirt's live migration.
+    shared: Elsewhere = None
+
+
+class Volume(KubeVirtStruct, frozen=True, kw_only=True):
+    """The content of the disk of the same name."""
+
+    name: str
+    host_disk: HostDisk | None = None
+
+
+class VirtualMachineInstanceSpec(KubeVirtStruct, frozen=True, kw_only=True):
+    """A virtual machine, and what Kubernetes is to do with it."""
+
+    domain: DomainSpec
+    volumes: tuple[Volume, ...] = ()
+    architecture: Literal["amd64", "arm64"] | None = None
+    termination_grace_period_seconds: Seconds | None = None
+    # Consumed when the Pod was made and scheduled.
+    node_selector: Elsewhere = None
+    affinity: Elsewhere = None
+    tolerations: Elsewhere = None
+    topology_spread_constraints: Elsewhere = None
+    scheduler_name: Elsewhere = None
+    priority_class_name: Elsewhere = None
+    service_account_name: Elsewhere = None
+    # KubeVirt's controllers act on it when a node is drained.
+    eviction_strategy: Elsewhere = None
+
+
+class VirtualMachineInstance(KubeVirtStruct, frozen=True, kw_only=True):
+    """A running virtual machine, or one that is to run."""
+
+    spec: VirtualMachineInstanceSpec
+    api_version: Literal["kubevirt.io/v1"]
+    kind: Literal["VirtualMachineInstance"]
+    metadata: ObjectMeta = ObjectMeta()
+    # Reported by KubeVirt, wished by nobody.
+    status: Elsewhere = None
+
+
+class VirtualMachineInstanceTemplateSpec(KubeVirtStruct, frozen=True, kw_only=True):
+    """What a VirtualMachine makes its instance from; the name and namespace are the VirtualMachine's."""
+
+    spec: VirtualMachineInstanceSpec
+    metadata: ObjectMeta = ObjectMeta()
+
+
+class VirtualMachineSpec(KubeVirtStruct, frozen=True, kw_only=True):
+    """When a virtual machine runs, which is the controllers' affair, and what it is like."""
+
+    template: VirtualMachineInstanceTemplateSpec
+    running: Elsewhere = None
+    run_strategy: Elsewhere = None
+    # KubeVirt makes these volumes before the Pod starts; the guest's own volumes are named in the template.
+    data_volume_templates: Elsewhere = None
+    update_volumes_strategy: Elsewhere = None
+
+
+class VirtualMachine(KubeVirtStruct, frozen=True, kw_only=True):
+    """A virtual machine that may be stopped; its template is what runs."""
+
+    spec: VirtualMachineSpec
+    api_version: Literal["kubevirt.io/v1"]
+    kind: Literal["VirtualMachine"]
+    metadata: ObjectMeta = ObjectMeta()
+    status: Elsewhere = None
