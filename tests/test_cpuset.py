@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import MAX_CPUS, CPUSet
@@ -89,11 +89,13 @@ def test_the_canonical_cpulist_joins_neighbours(cpus: set[int] | range, text: st
     assert str(CPUSet.of(cpus)) == text
 
 
+@settings(deadline=None)
 @given(CPUS)
 def test_a_set_survives_its_own_text(cpus: frozenset[int]) -> None:
     assert CPUSet.parse(str(CPUSet.of(cpus))) == CPUSet.of(cpus)
 
 
+@settings(deadline=None)
 @given(CPUS, CPUS)
 def test_set_algebra_agrees_with_the_builtin_set(left: frozenset[int], right: frozenset[int]) -> None:
     ours, theirs = CPUSet.of(left), CPUSet.of(right)
@@ -104,6 +106,7 @@ def test_set_algebra_agrees_with_the_builtin_set(left: frozenset[int], right: fr
     assert (ours == theirs) == (left == right)
 
 
+@settings(deadline=None)
 @given(CPUS, st.integers(-5, MAX_CPUS + 5))
 def test_queries_agree_with_the_builtin_set(cpus: frozenset[int], cpu: int) -> None:
     ours = CPUSet.of(cpus)
@@ -112,6 +115,7 @@ def test_queries_agree_with_the_builtin_set(cpus: frozenset[int], cpu: int) -> N
     assert hash(ours) == hash(CPUSet.of(sorted(cpus, reverse=True)))
 
 
+@settings(deadline=None)
 @given(CPUS.filter(bool))
 def test_the_lowest_cpu_is_the_minimum(cpus: frozenset[int]) -> None:
     assert CPUSet.of(cpus).lowest == min(cpus)
@@ -130,6 +134,7 @@ def test_a_cpumap_has_one_bool_for_each_host_cpu() -> None:
     assert CPUSet.of([0, 2, 9]).cpumap(4) == (True, False, True, False)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(1, 40), st.integers(1, 40))
 def test_a_stride_takes_the_first_cpus_of_each_group(first: int, more: int, used: int, rest: int) -> None:
     last, group = first + more, used + rest - 1
@@ -137,6 +142,7 @@ def test_a_stride_takes_the_first_cpus_of_each_group(first: int, more: int, used
     assert set(CPUSet.parse(f"{first}-{last}:{used}/{group}")) == chosen
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="0123456789-,:/ \n", max_size=30) | st.text(max_size=20))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.quantity import Quantity, parse_quantity
@@ -126,11 +126,13 @@ def test_importing_it_loads_no_arbitrary_precision_library() -> None:
     assert loaded.stdout.strip() == ""
 
 
+@settings(deadline=None)
 @given(st.integers(-(2**63 - 1) * NANO, (2**63 - 1) * NANO), st.booleans())
 def test_printing_and_reading_again_gives_the_same_amount(nano: int, binary: bool) -> None:
     assert parse_quantity(str(Quantity(nano, binary=binary))).nano == nano
 
 
+@settings(deadline=None)
 @given(
     st.from_regex(r"[0-9]{1,6}(\.[0-9]{0,12})?", fullmatch=True),
     st.sampled_from(["", "n", "u", "m", "k", "M", "G", "Ki", "Mi", "Gi", "e2", "E-4"]),
@@ -148,6 +150,7 @@ def test_the_amount_is_the_exact_product_rounded_up_to_nano(number: str, suffix:
     assert parse_quantity(number + suffix).nano == -(-exact.numerator // exact.denominator)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=12))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
@@ -212,6 +212,7 @@ def test_an_exported_string_of_hwloc_is_understood() -> None:
 COUNTS = st.integers(1, 4)
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 def test_counts_multiply_from_left_to_right(packages: int, nodes: int, caches: int, cores: int, threads: int) -> None:
     host = parse_synthetic(f"pack:{packages} numa:{nodes} l3:{caches} core:{cores} pu:{threads}")
@@ -221,6 +222,7 @@ def test_counts_multiply_from_left_to_right(packages: int, nodes: int, caches: i
     assert [cpu.cpu for cpu in host.cpus] == list(range(total[0]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=1, max_size=4), st.data())
 def test_any_interleaving_along_types_numbers_every_cpu_once(counts: list[int], data: st.DataObject) -> None:
     names = ["pack", "numa", "l3", "core"][: len(counts)]
@@ -230,6 +232,7 @@ def test_any_interleaving_along_types_numbers_every_cpu_once(counts: list[int], 
     assert [cpu.cpu for cpu in host.cpus] == list(range(len(host.cpus)))
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="packnumde:l123 ()[]=,*iGBxsu", max_size=40) | st.text(max_size=20))
 def test_any_text_is_understood_or_refused(text: str) -> None:
     try:

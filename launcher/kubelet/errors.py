@@ -44,7 +44,7 @@ class SMTAlignmentError(DoesNotFit):
 
 
 class TopologyAffinityError(DoesNotFit):
-    """The Topology Manager's policy admits the pod on fewer NUMA nodes only than the CPUs are free on."""
+    """The Topology Manager's policy wants fewer NUMA nodes than the free CPUs are spread over."""
 
     def __init__(self, *, requested: int, policy: str, available: int) -> None:
         self.requested = requested

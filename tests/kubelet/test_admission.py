@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
@@ -228,6 +228,7 @@ def options_for_s2n4c10t2(draw: st.DrawFn) -> KubeletOptions:
         return options
 
 
+@settings(deadline=None)
 @given(options_for_s2n4c10t2(), st.integers(1, 80))
 def test_what_is_given_is_exactly_what_was_asked_and_nobody_elses(options: KubeletOptions, count: int) -> None:
     try:
@@ -239,6 +240,7 @@ def test_what_is_given_is_exactly_what_was_asked_and_nobody_elses(options: Kubel
     assert not given_.cpus & (options.reserved | options.in_use | admission.shared_pool)
 
 
+@settings(deadline=None)
 @given(options_for_s2n4c10t2(), st.integers(1, 80))
 def test_a_request_that_fits_is_refused_only_for_alignment(options: KubeletOptions, count: int) -> None:
     free = 80 - len(options.reserved | options.in_use)
@@ -253,6 +255,7 @@ def test_a_request_that_fits_is_refused_only_for_alignment(options: KubeletOptio
         assert count <= free
 
 
+@settings(deadline=None)
 @given(options_for_s2n4c10t2(), st.integers(1, 40))
 def test_full_pcpus_only_gives_whole_cores_where_only_whole_cores_are_taken(
     options: KubeletOptions, cores: int

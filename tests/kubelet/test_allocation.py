@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
@@ -269,6 +269,7 @@ def requests(draw: st.DrawFn) -> tuple[Host, CPUSet, int]:
     return host, free, draw(st.integers(0, len(free)))
 
 
+@settings(deadline=None)
 @given(requests(), st.booleans(), st.booleans())
 def test_a_packed_allocation_has_the_requested_size_and_is_available(
     request: tuple[Host, CPUSet, int], spread: bool, by_cache: bool
@@ -279,6 +280,7 @@ def test_a_packed_allocation_has_the_requested_size_and_is_available(
     assert taken <= free
 
 
+@settings(deadline=None)
 @given(requests(), st.booleans())
 def test_a_distributed_allocation_has_the_requested_size_and_is_available(
     request: tuple[Host, CPUSet, int], whole_cores: bool
@@ -290,6 +292,7 @@ def test_a_distributed_allocation_has_the_requested_size_and_is_available(
     assert taken <= free
 
 
+@settings(deadline=None)
 @given(requests(), st.data())
 def test_the_order_in_which_the_host_names_its_cpus_does_not_matter(
     request: tuple[Host, CPUSet, int], data: st.DataObject
@@ -299,6 +302,7 @@ def test_the_order_in_which_the_host_names_its_cpus_does_not_matter(
     assert take_packed(topology_of(other), free, count) == take_packed(topology_of(host), free, count)
 
 
+@settings(deadline=None)
 @given(machines(), st.data())
 def test_whole_cores_in_whole_cores_out(host: Host, data: st.DataObject) -> None:
     topology = topology_of(host)
@@ -311,6 +315,7 @@ def test_whole_cores_in_whole_cores_out(host: Host, data: st.DataObject) -> None
         assert core.cpus & spread.mask in {0, core.cpus}
 
 
+@settings(deadline=None)
 @given(requests())
 def test_a_count_that_fits_one_node_of_an_empty_machine_stays_on_one_node(request: tuple[Host, CPUSet, int]) -> None:
     host, _, count = request
@@ -320,6 +325,7 @@ def test_a_count_that_fits_one_node_of_an_empty_machine_stays_on_one_node(reques
     assert sum(1 for node in topology.nodes if node.cpus & taken.mask) <= 1
 
 
+@settings(deadline=None)
 @given(machines(), st.data())
 def test_distribution_over_all_nodes_is_even_on_an_empty_machine(host: Host, data: st.DataObject) -> None:
     topology = topology_of(host)

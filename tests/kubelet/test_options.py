@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
@@ -110,6 +110,7 @@ def test_options_in_words_name_everything_that_was_said() -> None:
     assert str(parse_options("")) == "static policy"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abcdefnoprstuv-=,0123456789 ", max_size=40) | st.text(max_size=20))
 def test_any_text_is_read_or_refused(text: str) -> None:
     try:
