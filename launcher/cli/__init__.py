@@ -1,0 +1,40 @@
+"""The command line: one verb, one exit status, one clear line for every error that a person can cause."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from launcher.cli.arguments import parse_arguments
+from launcher.cli.termination import write_termination_message
+from launcher.errors import ExitStatus, LauncherError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return its exit status (`launcher.errors.ExitStatus`).
+
+    An error raised on purpose becomes one line on standard error (one line for each fault of a manifest); anything
+    else is a bug and keeps its traceback.
+    """
+    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = ExitStatus(options.verb_function(options))
+        sys.stdout.flush()
+    except LauncherError as error:
+        return _report(error, verb=options.verb)
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; what it read was right.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitStatus.POWERED_OFF
+    except KeyboardInterrupt:
+        return ExitStatus.DESTROYED
+    return status
+
+
+def _report(error: LauncherError, *, verb: str) -> int:
+    for line in str(error).splitlines():
+        print(f"virt-launcher: {line}", file=sys.stderr)
+    if verb == "run":
+        write_termination_message(error.exit_status, str(error))
+    return error.exit_status

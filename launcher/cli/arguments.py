@@ -1,0 +1,172 @@
+"""The arguments: every verb's options, and the environment variables that stand for them."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import math
+import os
+from collections.abc import Callable, Sequence
+
+from launcher import __version__
+from launcher.errors import ExitStatus
+
+_EXIT_STATUSES = """\
+exit statuses:
+  0 guest powered off (or the verb did its work)   6 the domain template cannot be used
+  1 a bug, with traceback                          7 libvirt or QEMU would not start the guest
+  2 usage                                          8 the guest crashed or QEMU died
+  3 the VMI is invalid                             9 destroyed after the grace period
+  4 host or cgroup unreadable or implausible      10 the pinning could not be enforced
+  5 the guest does not fit
+
+Every option of `run` is also an environment variable: --grace-period is VIRT_LAUNCHER_GRACE_PERIOD.
+"""
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; leaves with exit status 2 and one line where it is wrong.
+
+    The result's `verb_function` takes the result and returns the exit status.
+    """
+    parser = argparse.ArgumentParser(
+        prog="virt-launcher",
+        description="Start a KubeVirt virtual machine whose every thread is pinned, and proved so by the kernel.",
+        epilog=_EXIT_STATUSES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"virt-launcher {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for add_verb in (_add_run, _add_plan, _add_render, _add_check, _add_host):
+        add_verb(verbs)
+    return parser.parse_args(arguments)
+
+
+Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
+
+
+def _add_verb(verbs: Verbs[argparse.ArgumentParser], name: str, summary: str) -> argparse.ArgumentParser:
+    verb = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    verb.set_defaults(verb_function=_load(f"launcher.cli.{name}"))
+    return verb
+
+
+def _load(module: str) -> Callable[[argparse.Namespace], ExitStatus]:
+    """Return a function that imports the verb's module only when the verb runs: start-up time counts."""
+
+    def run_verb(options: argparse.Namespace) -> ExitStatus:
+        status: ExitStatus = importlib.import_module(module).run(options)
+        return status
+
+    return run_verb
+
+
+def _add_vmi(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument(
+        "vmi", metavar="VMI", help="a VirtualMachineInstance or VirtualMachine in YAML or JSON; - is stdin"
+    )
+
+
+def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "run", "start the guest, prove its pinning, and watch over it until it ends")
+    _add_vmi(verb)
+    _add_machine(verb)
+    _add_setting(verb, "--connect", metavar="URI", help="a libvirt connection instead of the embedded driver")
+    _add_setting(
+        verb,
+        "--drift",
+        default="repair",
+        choices=("repair", "report", "fail", "off"),
+        help="what to do about a thread that no longer runs where it was planned (%(default)s)",
+    )
+    _add_setting(
+        verb, "--settle-timeout", default="10", type=_seconds, metavar="SECONDS",
+        help="how long to wait for a cpuset into which the guest fits (%(default)s)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--grace-period", type=_seconds, metavar="SECONDS",
+        help="time from the request to shut down to the end by force (the VMI's, else 30)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--log-format", default="auto", choices=("auto", "text", "json"),
+        help="log lines for people or for programs; auto: text on a terminal (%(default)s)",
+    )  # fmt: skip
+    verb.add_argument("--verbose", action="store_true", help="log every event and decision")
+
+
+def _add_plan(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "plan", "show which host CPU every thread would get")
+    _add_vmi(verb)
+    _add_host_options(verb)
+    verb.add_argument("--format", default="text", choices=("text", "json", "svg"), help="(%(default)s)")
+    verb.add_argument("--explain", action="store_true", help="say for each thread which rule decided")
+
+
+def _add_render(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "render", "print the domain XML, or the QEMU command line")
+    _add_vmi(verb)
+    _add_host_options(verb)
+    _add_machine(verb)
+    verb.add_argument("--format", default="xml", choices=("xml", "argv"), help="(%(default)s)")
+
+
+def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "check", "list every fault of the VMI")
+    _add_vmi(verb)
+
+
+def _add_host(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "host", "show what is seen of this machine: cpuset, topology, NUMA, huge pages, quotas")
+    verb.add_argument("--host", metavar="FILE", help="show a captured or synthetic host instead")
+    verb.add_argument("--capture", metavar="FILE", help="write what was read to a file (- is stdout), for --host")
+    verb.add_argument("--format", default="text", choices=("text", "json"), help="(%(default)s)")
+
+
+def _add_host_options(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--host", metavar="FILE|SHAPE", help="a captured host, or a shape such as 'node:2 core:4 pu:2'")
+    verb.add_argument("--cpuset", metavar="LIST", help="plan over these CPUs, a cpulist such as 0-3,8")
+    verb.add_argument(
+        "--kubelet",
+        metavar="OPTIONS",
+        help="plan over what the kubelet would give: full-pcpus-only,reserved=0-1",
+    )
+
+
+def _add_machine(verb: argparse.ArgumentParser) -> None:
+    _add_setting(verb, "--root", metavar="DIR", help="the folder of the embedded driver, sockets and logs")
+    _add_setting(
+        verb, "--virt-type", default="auto", choices=("auto", "kvm", "qemu"),
+        help="hardware virtualisation or emulation; auto: kvm where /dev/kvm can be opened (%(default)s)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--template", metavar="FILE", help="the site's domain XML, instead of the one that comes with this"
+    )
+
+
+def _add_setting(
+    verb: argparse.ArgumentParser,
+    option: str,
+    *,
+    help: str,  # noqa: A002 - argparse's own word
+    default: str | None = None,
+    choices: tuple[str, ...] | None = None,
+    metavar: str | None = None,
+    type: Callable[[str], object] = str,  # noqa: A002 - argparse's own word
+) -> None:
+    """Add an option whose default comes from the environment where that names it."""
+    variable = "VIRT_LAUNCHER_" + option.removeprefix("--").replace("-", "_").upper()
+    value = os.environ.get(variable) or default
+    if choices is not None and value not in choices:
+        verb.error(f"{variable}: {value!r} is none of {', '.join(choices)}")
+    verb.add_argument(option, default=value, choices=choices, metavar=metavar, type=type, help=help)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, zero or more")
+    return value

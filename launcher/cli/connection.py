@@ -1,0 +1,30 @@
+"""The connection to the hypervisor: the embedded driver over a locked root, or any other libvirt URI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launcher.hypervisor.protocol import Hypervisor, MachineEvent
+from launcher.hypervisor.root import LauncherRoot, check_driver_user
+
+
+@contextmanager
+def open_hypervisor(root: Path, *, uri: str | None, on_event: Callable[[MachineEvent], None]) -> Iterator[Hypervisor]:
+    """Prepare and lock the root and open libvirt: the embedded driver unless a URI is given. Close both at the end."""
+    launcher_root = LauncherRoot(root)
+    try:
+        if uri is None:
+            check_driver_user()
+            launcher_root.set_environment()
+        from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - after the environment that libvirt reads
+
+        libvirt_driver.start_event_loop()
+        hypervisor = libvirt_driver.LibvirtHypervisor(uri or launcher_root.uri, on_event)
+        try:
+            yield hypervisor
+        finally:
+            hypervisor.close()
+    finally:
+        launcher_root.close()

@@ -1,0 +1,37 @@
+"""The verb `render`: the domain XML, or the QEMU command line that libvirt makes of it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from launcher.cli.machine import console_paths, host_of, load, read_template, root_of, virt_type_of
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.render import render
+from launcher.errors import ExitStatus
+from launcher.planner.iothreads import lay_out_iothreads
+from launcher.planner.plan import plan
+from launcher.storage import image_formats
+
+
+def run(options: Namespace) -> ExitStatus:
+    """Print what `run` would hand to libvirt; needs neither libvirt nor the host, unless for a command line."""
+    guest = load(options)
+    host, allowed = host_of(options, guest)
+    blueprint = Blueprint(
+        guest=guest,
+        pinning=plan(guest, host, allowed),
+        iothreads=lay_out_iothreads(guest),
+        virt_type=virt_type_of(options),
+        arch=host.arch,
+        console=console_paths(root_of(options), guest),
+        image_formats=image_formats(guest),
+    )
+    xml = render(blueprint, *read_template(options, host.arch))
+    if options.format == "argv":
+        from launcher.cli.connection import open_hypervisor  # noqa: PLC0415 - libvirt is needed only here
+
+        with open_hypervisor(root_of(options) / "render", uri=None, on_event=lambda _event: None) as hypervisor:
+            print(hypervisor.command_line(xml))
+    else:
+        print(xml, end="")
+    return ExitStatus.POWERED_OFF

@@ -1,0 +1,27 @@
+"""The domain's identity: its type, name and UUID, and the plan recorded in its metadata."""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.xml import PLAN_NAMESPACE, Element, add, child_of
+from launcher.planner.document import to_json
+from launcher.vmi.guest import Guest
+
+
+def domain_name(guest: Guest) -> str:
+    """Return the name that libvirt knows the guest by: namespace_name, as KubeVirt's own launcher has it."""
+    return f"{guest.namespace}_{guest.name}"
+
+
+def fill_identity(domain: Element, blueprint: Blueprint) -> None:
+    """Write type, name, UUID and metadata; the plan goes in whole, so that an adopting launcher need not guess."""
+    domain.set("type", blueprint.virt_type)
+    add(domain, "name", domain_name(blueprint.guest))
+    if blueprint.guest.uuid is not None:
+        add(domain, "uuid", blueprint.guest.uuid)
+    plan = etree.SubElement(
+        child_of(domain, "metadata"), f"{{{PLAN_NAMESPACE}}}plan", nsmap={"launcher": PLAN_NAMESPACE}
+    )
+    plan.text = to_json(blueprint.pinning)

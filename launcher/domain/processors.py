@@ -1,0 +1,65 @@
+"""The domain's processors: vCPUs and what they look like to the guest, IOThreads, and where all of them run."""
+
+from __future__ import annotations
+
+from launcher.domain.blueprint import Blueprint, VirtType
+from launcher.domain.xml import Element, add
+from launcher.vmi.guest import GuestCPU
+
+# KubeVirt's names for the CPU models that libvirt takes as a mode of their own.
+_MODEL_MODES = ("host-passthrough", "host-model")
+
+
+def fill_processors(domain: Element, blueprint: Blueprint) -> None:
+    """Write vcpu, iothreads, cputune and cpu.
+
+    `vcpu/@cpuset` bounds QEMU from its first instruction on: libvirt applies the pins only after QEMU has started.
+    """
+    pinning = blueprint.pinning
+    add(domain, "vcpu", blueprint.guest.cpu.topology.vcpus, placement="static", cpuset=str(pinning.cpuset))
+    if pinning.iothreads:
+        add(domain, "iothreads", len(pinning.iothreads))
+    _fill_cputune(domain, blueprint)
+    _fill_cpu(domain, blueprint)
+
+
+def _fill_cputune(domain: Element, blueprint: Blueprint) -> None:
+    pinning = blueprint.pinning
+    cputune = add(domain, "cputune")
+    for pin in pinning.vcpus:
+        add(cputune, "vcpupin", vcpu=pin.vcpu, cpuset=pin.cpu)
+    add(cputune, "emulatorpin", cpuset=str(pinning.emulator))
+    for iothread in pinning.iothreads:
+        add(cputune, "iothreadpin", iothread=iothread.iothread, cpuset=str(iothread.cpus))
+    for vcpu in sorted(blueprint.guest.cpu.realtime_vcpus or ()):
+        add(cputune, "vcpusched", vcpus=vcpu, scheduler="fifo", priority=1)
+
+
+def _fill_cpu(domain: Element, blueprint: Blueprint) -> None:
+    guest = blueprint.guest.cpu
+    cpu = _add_model(domain, guest, blueprint.virt_type)
+    topology = guest.topology
+    add(cpu, "topology", sockets=topology.sockets, dies=1, cores=topology.cores, threads=topology.threads)
+    if blueprint.pinning.cells:
+        _fill_cells(cpu, blueprint)
+
+
+def _add_model(domain: Element, guest: GuestCPU, virt_type: VirtType) -> Element:
+    """Add the cpu element: the manifest's model; QEMU's fullest one under TCG, where the host's cannot be passed."""
+    if guest.model is not None and guest.model not in _MODEL_MODES:
+        cpu = add(domain, "cpu", mode="custom", match="exact", check="none")
+        add(cpu, "model", guest.model, fallback="forbid")
+        return cpu
+    if virt_type is VirtType.QEMU:
+        return add(domain, "cpu", mode="maximum")
+    return add(domain, "cpu", mode=guest.model or "host-model")
+
+
+def _fill_cells(cpu: Element, blueprint: Blueprint) -> None:
+    numa = add(cpu, "numa")
+    for cell in blueprint.pinning.cells:
+        element = add(numa, "cell", id=cell.cell, cpus=str(cell.vcpus), memory=cell.memory_bytes // 1024, unit="KiB")
+        if len(cell.distances) > 1:
+            distances = add(element, "distances")
+            for sibling, distance in cell.distances:
+                add(distances, "sibling", id=sibling, value=distance)

@@ -1,0 +1,125 @@
+"""What the supervisor needs of a hypervisor, in the launcher's own types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from launcher.cpuset import CPUSet
+
+
+class MachineState(StrEnum):
+    """The states of a domain that the supervisor tells apart."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    SHUTTING_DOWN = "shutting down"
+    CRASHED = "crashed"
+    ENDED = "ended"
+
+
+class EndReason(StrEnum):
+    """Why a domain is no longer there, as the hypervisor saw it."""
+
+    POWERED_OFF = "powered off"
+    DESTROYED = "destroyed"
+    CRASHED = "crashed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineResumed:
+    """The guest's CPUs run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachinePaused:
+    """The guest's CPUs stand still; `reason` is one word or two of the hypervisor's."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineShuttingDown:
+    """QEMU is about to end: the guest powered itself off, or else a signal told QEMU to."""
+
+    by_guest: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineEnded:
+    """The domain is gone, and the hypervisor has cleaned up behind it."""
+
+    reason: EndReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRebooted:
+    """The guest has reset itself; QEMU and its threads go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionLost:
+    """The daemon behind the connection is gone; QEMU may well live."""
+
+    reason: str
+
+
+MachineEvent = MachineResumed | MachinePaused | MachineShuttingDown | MachineEnded | MachineRebooted | ConnectionLost
+
+
+class Machine(Protocol):
+    """One active domain. Every call has a deadline and raises HypervisorError where it fails or runs over."""
+
+    @property
+    def name(self) -> str:
+        """The domain's name."""
+
+    @property
+    def uuid(self) -> str:
+        """The domain's UUID, lower case with dashes; also on QEMU's command line."""
+
+    def state(self) -> MachineState:
+        """Return the state now; ENDED where the domain is gone."""
+
+    def xml(self) -> str:
+        """Return the live domain XML."""
+
+    def resume(self) -> None:
+        """Let the guest's CPUs run."""
+
+    def ask_to_shut_down(self) -> None:
+        """Press the ACPI power button; returns at once, the guest may take its time or ignore it."""
+
+    def destroy(self) -> None:
+        """End QEMU by force; a domain that is gone already is no error."""
+
+    def pin_vcpu(self, vcpu: int, cpus: CPUSet) -> None:
+        """Set the affinity of one vCPU's thread."""
+
+    def pin_iothread(self, iothread: int, cpus: CPUSet) -> None:
+        """Set the affinity of one IOThread."""
+
+    def pin_emulator(self, cpus: CPUSet) -> None:
+        """Set the affinity of QEMU's main thread."""
+
+
+class Hypervisor(Protocol):
+    """A connection to a hypervisor."""
+
+    @property
+    def shares_iothreads(self) -> bool:
+        """Tell whether one disk can be served by several IOThreads."""
+
+    def find(self, name: str) -> Machine | None:
+        """Return the active domain of this name, if there is one."""
+
+    def start_paused(self, xml: str) -> Machine:
+        """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind."""
+
+    def command_line(self, xml: str) -> str:
+        """Return the QEMU command line that this domain would become, as one line of shell words."""
+
+    def close(self) -> None:
+        """Close the connection."""

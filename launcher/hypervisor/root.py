@@ -1,0 +1,117 @@
+"""The launcher's root: its folders, the embedded driver's qemu.conf, and the lock that keeps a second launcher out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pwd
+from pathlib import Path
+from urllib.parse import quote
+
+from launcher.errors import HypervisorError, UsageError
+
+# libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
+# give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is
+# not there. QEMU runs as the user that the launcher runs as, so no file has to change its owner. The container
+# confines QEMU; a security driver would need its profiles installed inside.
+_QEMU_CONF = """\
+# Written by virt-launcher at every start.
+cgroup_controllers = []
+namespaces = []
+stdio_handler = "file"
+remember_owner = 0
+dynamic_ownership = 0
+security_driver = "none"
+"""
+
+# sockaddr_un.sun_path (unix(7)) takes 107 bytes and a NUL; the longest socket that libvirt makes below its root is
+# lib/qemu/domain-<id>-<20 bytes of the name>/monitor.sock.
+_LONGEST_SOCKET = "/lib/qemu/domain-999-12345678901234567890/monitor.sock"
+_SUN_PATH_MAX = 107
+
+# The user that libvirt 9 looks up when its QEMU driver starts as root, before it reads qemu.conf.
+_DRIVER_USER = "libvirt-qemu"
+
+
+class LauncherRoot:
+    """One root folder, prepared and locked for as long as this object is open."""
+
+    def __init__(self, root: Path) -> None:
+        """Make the folders and take the lock; raises UsageError or HypervisorError that names the folder."""
+        self.path = root.absolute()
+        _check_length(self.path)
+        try:
+            for folder in ("etc", "run", "log", "home"):
+                (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = _lock(self.path)
+            _write_configuration(self.path / "etc" / "qemu.conf")
+        except OSError as error:
+            where = error.filename or self.path
+            raise HypervisorError(f"{where}: {error.strerror}; --root needs a writable folder") from error
+
+    @property
+    def uri(self) -> str:
+        """The libvirt URI of the embedded driver over this root."""
+        return f"qemu:///embed?root={quote(str(self.path))}"
+
+    def set_environment(self) -> None:
+        """Point libvirt's own look-ups at this root; call before libvirt is loaded.
+
+        Without privileges libvirt wants a writable HOME and XDG_RUNTIME_DIR, which a container need not have. Its log
+        goes to a file, since standard error is the launcher's.
+        """
+        os.environ.setdefault("LIBVIRT_LOG_OUTPUTS", f"2:file:{self.path}/log/libvirt.log")
+        for name, folder in (("HOME", "home"), ("XDG_RUNTIME_DIR", "run"), ("XDG_CACHE_HOME", "home")):
+            if not os.access(os.environ.get(name) or "/nonexistent", os.W_OK):
+                os.environ[name] = str(self.path / folder)
+
+    def close(self) -> None:
+        """Release the lock; the folders stay, and with them the cached capabilities of QEMU."""
+        os.close(self._lock)
+
+
+def check_driver_user() -> None:
+    """Raise HypervisorError where libvirt's QEMU driver would refuse to start as root for want of its user."""
+    if os.geteuid() != 0:
+        return
+    try:
+        pwd.getpwnam(_DRIVER_USER)
+    except KeyError:
+        raise HypervisorError(
+            f"user {_DRIVER_USER!r} does not exist, and libvirt's QEMU driver needs it when run as root: "
+            f"create it (useradd --system --no-create-home {_DRIVER_USER}) or run as another user"
+        ) from None
+
+
+def _check_length(root: Path) -> None:
+    room = _SUN_PATH_MAX - len(_LONGEST_SOCKET)
+    length = len(os.fsencode(root))
+    if length > room:
+        raise UsageError(
+            f"--root {root}: the path is {length} bytes long, at most {room} leave room for libvirt's unix sockets"
+        )
+
+
+def _lock(root: Path) -> int:
+    descriptor = os.open(root / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        raise HypervisorError(
+            f"{root}: another launcher (pid {owner or 'unknown'}) works over this root; give each its own --root"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _write_configuration(path: Path) -> None:
+    text = _QEMU_CONF
+    if os.geteuid() == 0:
+        text += 'user = "+0"\ngroup = "+0"\n'
+    if not path.exists() or path.read_text() != text:
+        partial = path.with_suffix(".new")
+        partial.write_text(text)
+        partial.replace(path)

@@ -1,0 +1,59 @@
+"""The launcher's log on standard error: JSON lines in a container, readable lines on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class LogFormat(StrEnum):
+    """How log lines look; `auto` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
+        text = f"{time} {record.levelname:<7} {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class _JSONFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        message = record.getMessage()
+        event, _, rest = message.partition(":")
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": event,
+            "message": rest.strip() or message,
+            "logger": record.name,
+        }
+        line.update(getattr(record, "fields", {}))
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def configure_logging(log_format: LogFormat, *, verbose: bool) -> None:
+    """Send the log to standard error in this format, from INFO on, or from DEBUG where verbose.
+
+    An event's stable word stands before the first colon of its message; structured fields come as
+    `extra={"fields": {...}}`.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_TextFormatter() if resolved(log_format) is LogFormat.TEXT else _JSONFormatter())
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
+
+
+def resolved(log_format: LogFormat) -> LogFormat:
+    """Return text or JSON: what `auto` means for this process's standard error."""
+    if log_format is not LogFormat.AUTO:
+        return log_format
+    return LogFormat.TEXT if sys.stderr.isatty() else LogFormat.JSON

@@ -1,0 +1,126 @@
+"""The launcher's duties as a parent: QEMU becomes its child, is waited for, and every orphan is reaped."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import queue
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.hypervisor.process import QEMUProcess
+
+_PR_SET_CHILD_SUBREAPER = 36  # include/uapi/linux/prctl.h
+
+# libvirt waits for its own children within milliseconds of their end. A zombie that is older than this is nobody's.
+FORSAKEN_S = 5.0
+# How long the end of a process, known from its pidfd, may stay unexplained while the reaper's thread gets its turn.
+EXPLANATION_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Zombie:
+    """An ended child that nobody has waited for yet."""
+
+    pid: int
+    session: int
+
+
+class ChildReaper:
+    """Makes this process the parent of the daemons that libvirt starts, and reaps them without taking libvirt's own.
+
+    libvirt starts QEMU as a daemon (two forks, a session of its own) and sees it gone only once somebody has reaped
+    it: at once with this, after 2 s where process 1 is slow, and never where the launcher is process 1 and does not
+    reap (prctl(2), PR_SET_CHILD_SUBREAPER). The children that libvirt waits for itself are in this process's session
+    or lead their own; a daemon's process is in another session that it does not lead.
+    """
+
+    def __init__(self, proc: Path = Path("/proc")) -> None:
+        """Become a subreaper and begin to reap; call in the main thread, where signal handlers are set."""
+        self._proc = proc
+        self._wake_ups: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._ends: dict[int, int] = {}
+        self._news = threading.Condition()
+        self._seen_s: dict[int, float] = {}
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: self._wake_ups.put(None))
+        threading.Thread(target=self._run, name="reaper", daemon=True).start()
+
+    def how_it_ended(self, pid: int) -> str:
+        """Return in words how this child ended; empty where it was no child of ours, so that nobody here can know."""
+        deadline_s = time.monotonic() + EXPLANATION_S
+        self._wake_ups.put(None)
+        with self._news:
+            while pid not in self._ends and (self._proc / str(pid)).exists() and time.monotonic() < deadline_s:
+                self._news.wait(0.05)
+            status = self._ends.pop(pid, None)
+        return "" if status is None else describe_wait_status(status)
+
+    def _run(self) -> None:
+        self._reap()
+        while True:
+            with suppress(queue.Empty):
+                self._wake_ups.get(timeout=FORSAKEN_S if self._seen_s else None)
+            self._reap()
+
+    def _reap(self) -> None:
+        zombies = tuple(self._zombies())
+        now_s = time.monotonic()
+        self._seen_s = {zombie.pid: self._seen_s.get(zombie.pid, now_s) for zombie in zombies}
+        own_session = os.getsid(0)
+        for zombie in zombies:
+            forsaken = now_s - self._seen_s[zombie.pid] >= FORSAKEN_S
+            if forsaken or zombie.session not in (own_session, zombie.pid):
+                self._wait_for(zombie.pid)
+
+    def _wait_for(self, pid: int) -> None:
+        try:
+            _pid, status = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            return
+        with self._news:
+            self._ends[pid] = status
+            self._news.notify_all()
+
+    def _zombies(self) -> Iterator[_Zombie]:
+        for entry in self._proc.iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            except OSError:
+                continue
+            state, parent, session = fields[0], int(fields[1]), int(fields[3])
+            if state == "Z" and parent == os.getpid():
+                yield _Zombie(pid=int(entry.name), session=session)
+
+
+def wait_for_end(process: QEMUProcess, reaper: ChildReaper, on_end: Callable[[str], None]) -> None:
+    """Wait until the process has ended and tell how, as far as that can be known.
+
+    Blocks without a deadline and is meant for a daemon thread: waiting for QEMU is what the launcher is there for.
+    """
+    select.select([process.pidfd], [], [])
+    on_end(reaper.how_it_ended(process.pid))
+
+
+def describe_wait_status(status: int) -> str:
+    """Put a wait status (waitpid(2)) in words."""
+    if os.WIFSIGNALED(status):
+        number = os.WTERMSIG(status)
+        return f"killed by signal {number} ({signal.Signals(number).name})"
+    return f"exit status {os.waitstatus_to_exitcode(status)}"
+
+
+def kill(process: QEMUProcess) -> None:
+    """Send SIGKILL to exactly this process; one that has ended already is no error."""
+    try:
+        signal.pidfd_send_signal(process.pidfd, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,84 @@
+"""The comparison of plan and kernel: which threads run elsewhere than planned, and what puts each right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from launcher.cpuset import CPUSet
+from launcher.planner.model import Pinning
+from launcher.supervise.roles import ObservedThread, Role, ThreadKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """One thread whose affinity is not what was planned; `actual` is None where the thread is not there at all."""
+
+    role: Role
+    tid: int | None
+    name: str
+    planned: CPUSet
+    actual: CPUSet | None
+
+    def __str__(self) -> str:
+        if self.actual is None:
+            return f"{self.role}: QEMU has no such thread, planned on CPU {self.planned}"
+        return f"{self.role} (thread {self.tid}, {self.name!r}): planned CPU {self.planned}, actual CPU {self.actual}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repair:
+    """One correction: these CPUs for this thread."""
+
+    role: Role
+    tid: int
+    cpus: CPUSet
+
+
+def required_threads(pinning: Pinning, vcpus: int) -> Mapping[Role, CPUSet]:
+    """Return the CPUs planned for each thread that must be there: the emulator, every vCPU and every IOThread.
+
+    Every other thread of QEMU belongs on the emulator's CPUs.
+    """
+    pinned = {pin.vcpu: CPUSet.of((pin.cpu,)) for pin in pinning.vcpus}
+    planned = {Role(kind=ThreadKind.EMULATOR): pinning.emulator}
+    for vcpu in range(vcpus):
+        planned[Role(kind=ThreadKind.VCPU, number=vcpu)] = pinned.get(vcpu, pinning.cpuset)
+    for pin in pinning.iothreads:
+        planned[Role(kind=ThreadKind.IOTHREAD, number=pin.iothread)] = pin.cpus
+    return planned
+
+
+def drifts(pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> tuple[Drift, ...]:
+    """Return what differs between the plan and the kernel, misplaced threads first; empty means verified.
+
+    `vcpus` is the number that the guest has: a vCPU or IOThread without a thread is a drift, too, for what is not
+    there cannot be proved.
+    """
+    required = required_threads(pinning, vcpus)
+    return _misplaced(required, pinning.emulator, observed) + _missing(required, observed)
+
+
+def _misplaced(
+    required: Mapping[Role, CPUSet], emulator: CPUSet, observed: tuple[ObservedThread, ...]
+) -> tuple[Drift, ...]:
+    planned = ((thread, required.get(thread.role, emulator)) for thread in observed)
+    return tuple(
+        Drift(role=thread.role, tid=thread.tid, name=thread.name, planned=cpus, actual=thread.cpus)
+        for thread, cpus in planned
+        if thread.cpus != cpus
+    )
+
+
+def _missing(required: Mapping[Role, CPUSet], observed: tuple[ObservedThread, ...]) -> tuple[Drift, ...]:
+    present = {thread.role for thread in observed}
+    return tuple(
+        Drift(role=role, tid=None, name="", planned=cpus, actual=None)
+        for role, cpus in required.items()
+        if role not in present
+    )
+
+
+def repairs(found: tuple[Drift, ...]) -> tuple[Repair, ...]:
+    """Return one correction for every misplaced thread; a thread that is not there cannot be corrected."""
+    return tuple(Repair(role=drift.role, tid=drift.tid, cpus=drift.planned) for drift in found if drift.tid is not None)

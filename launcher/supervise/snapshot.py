@@ -1,0 +1,70 @@
+"""The supervisor's state as others may read it: one frozen value, replaced whole, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from launcher.planner.model import Pinning
+from launcher.supervise.drift import Drift
+from launcher.supervise.lifecycle import Phase
+from launcher.supervise.roles import ObservedThread, ThreadKind
+
+
+class Exclusivity(StrEnum):
+    """How well it is known that nobody else uses the cpuset's CPUs."""
+
+    PROVEN = "proven"
+    LIKELY = "likely"
+    SHARED = "shared"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """How often something happened to threads of one kind since the launcher took over."""
+
+    kind: ThreadKind
+    times: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartUpPhase:
+    """One step of the way from the process's start to the verified guest, in seconds."""
+
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """What one look at the guest showed, and what has been counted so far.
+
+    Times: `beat_s` is the loop's last turn on the monotonic clock; the others are seconds since the epoch. `threads`
+    is empty before the first look and after the end. `verified_at` is when the kernel last confirmed the whole plan;
+    None while something differs (`drifts`) or nothing was looked at yet.
+    """
+
+    namespace: str
+    name: str
+    uuid: str
+    pid: int
+    virt_type: str
+    phase: Phase
+    phase_since: float
+    pinning: Pinning
+    beat_s: float
+    vcpus: int
+    threads: tuple[ObservedThread, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    verified_at: float | None = None
+    paused_reason: str = ""
+    drift_counts: tuple[Count, ...] = ()
+    repair_counts: tuple[Count, ...] = ()
+    cpuset: str = ""
+    cpuset_source: str = ""
+    cpuset_changes: int = 0
+    exclusivity: Exclusivity = Exclusivity.SHARED
+    exclusivity_reason: str = ""
+    start_up: tuple[StartUpPhase, ...] = ()
+    # None where the guest has no agent channel.
+    agent_connected: bool | None = None

@@ -1,0 +1,18 @@
+"""What holds for every test: nothing is skipped in silence, and the project's own goldens are found."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Fail a run in which anything was skipped: a machine that cannot run a test has not passed it."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or exitstatus != pytest.ExitCode.OK:
+        return
+    if reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        reporter.write_line(
+            f"{len(reporter.stats['skipped'])} skipped: a skipped test fails the run (tests/conftest.py)"
+        )

@@ -1,0 +1,62 @@
+"""The launcher's root: its layout, its lock, and what is said where it cannot be."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import HypervisorError, UsageError
+from launcher.hypervisor.root import LauncherRoot
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose path leaves room for unix sockets, removed by the test's end."""
+    folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_root_holds_a_configuration_that_keeps_qemu_in_the_container(short: Path) -> None:
+    root = LauncherRoot(short / "root")
+    lines = (short / "root/etc/qemu.conf").read_text().splitlines()
+    root.close()
+    wanted = {
+        "cgroup_controllers = []",
+        "namespaces = []",
+        'stdio_handler = "file"',
+        "remember_owner = 0",
+        "dynamic_ownership = 0",
+    }
+    assert wanted <= set(lines)
+    assert ('user = "+0"' in lines) is (os.geteuid() == 0)
+
+
+def test_the_uri_quotes_what_a_uri_cannot_hold(short: Path) -> None:
+    root = LauncherRoot(short / "a b&c")
+    root.close()
+    assert root.uri == f"qemu:///embed?root={short}/a%20b%26c"
+
+
+def test_a_second_launcher_over_one_root_is_refused_and_told_who_has_it(short: Path) -> None:
+    first = LauncherRoot(short)
+    with pytest.raises(HypervisorError, match=rf"another launcher \(pid {os.getpid()}\) works over this root"):
+        LauncherRoot(short)
+    first.close()
+    LauncherRoot(short).close()
+
+
+def test_a_root_too_long_for_unix_sockets_is_a_usage_error_with_both_lengths(short: Path) -> None:
+    with pytest.raises(UsageError, match=r"the path is \d+ bytes long, at most \d+ leave room"):
+        LauncherRoot(short / ("x" * 60))
+
+
+def test_a_root_that_cannot_be_made_is_named(short: Path) -> None:
+    (short / "file").write_text("")
+    with pytest.raises(HypervisorError, match=rf"{short}/file/root.*: Not a directory; --root needs a writable folder"):
+        LauncherRoot(short / "file" / "root")

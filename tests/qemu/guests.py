@@ -1,0 +1,140 @@
+"""Real guests under real QEMU (TCG): a launcher as a child process, and the manifests of demo guests."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+KERNEL = CHECKOUT / ".cache/guest/vmlinuz"
+INITRD = CHECKOUT / ".cache/guest/initramfs"
+
+# A guest boots in 3 to 10 s under TCG on an idle machine; a busy one may take several times that.
+BOOT_TIMEOUT_S = 90.0
+
+
+def environment_of_a_checkout() -> dict[str, str]:
+    """Return the environment in which `python -m launcher` is this checkout's launcher."""
+    path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path}
+
+
+class Launcher:
+    """One `virt-launcher run` as a child process, its output, and the QEMU that it started."""
+
+    def __init__(self, vmi: Path, root: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+        self.root = root
+        self.lines: list[str] = []
+        self._news = threading.Condition()
+        command = [sys.executable, "-m", "launcher", "run", str(vmi), "--root", str(root), "--virt-type", "qemu"]
+        self.process = subprocess.Popen(
+            [*command, "--log-format", "text", "--settle-timeout", "0", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**environment_of_a_checkout(), **environment},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._news.notify_all()
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, timeout_s: float = BOOT_TIMEOUT_S) -> str:
+        """Wait for a line of the output; fail with all of the output where it does not come."""
+        deadline = time.monotonic() + timeout_s
+        with self._news:
+            while True:
+                for line in self.lines:
+                    if re.search(pattern, line):
+                        return line
+                left = deadline - time.monotonic()
+                if left <= 0 or not self._reader.is_alive():
+                    pytest.fail(f"no line {pattern!r} in the launcher's output:\n{self.output}")
+                self._news.wait(min(left, 1.0))
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = BOOT_TIMEOUT_S) -> int:
+        """Wait for the launcher's end and return its exit status."""
+        try:
+            status = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"the launcher did not end within {timeout_s} s:\n{self.output}")
+        self._reader.join(10)
+        return status
+
+    def qemu_pid(self) -> int:
+        """Return the pid of the QEMU of this root; libvirt's pid file names it."""
+        (path,) = [path for path in (self.root / "run/qemu").glob("*.pid") if path.name != "driver.pid"]
+        return int(path.read_text())
+
+
+def allowed_by_status(pid: int) -> dict[str, str]:
+    """Return the CPUs of each thread by its name, read from /proc/<pid>/task/*/status: not the launcher's own way."""
+    found = {}
+    for status in Path(f"/proc/{pid}/task").glob("*/status"):
+        fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
+        found[fields["Name"]] = fields["Cpus_allowed_list"]
+    return found
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether the process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def manifest(
+    *,
+    cores: int = 2,
+    kernel_arguments: str = "",
+    isolate: bool = False,
+    dedicated: bool = True,
+    disks: tuple[Path, ...] = (),
+) -> dict[str, Any]:
+    """Return the manifest of a demo guest with so many cores, as `json` and YAML have it."""
+    cpu: dict[str, Any] = {"sockets": 1, "cores": cores, "threads": 1, "dedicatedCpuPlacement": dedicated}
+    if isolate:
+        cpu["isolateEmulatorThread"] = True
+    boot = {"kernelPath": str(KERNEL), "initrdPath": str(INITRD)}
+    domain: dict[str, Any] = {
+        "cpu": cpu,
+        "memory": {"guest": "192Mi"},
+        "firmware": {
+            "kernelBoot": {"kernelArgs": f"console=ttyS0 quiet {kernel_arguments}".strip(), "container": boot}
+        },
+        "devices": {"disks": [{"name": f"disk{i}", "disk": {"bus": "virtio"}} for i in range(len(disks))]},
+    }
+    if disks:
+        domain["ioThreadsPolicy"] = "auto"
+    volumes = [{"name": f"disk{i}", "hostDisk": {"path": str(path), "type": "Disk"}} for i, path in enumerate(disks)]
+    return {
+        "apiVersion": "kubevirt.io/v1",
+        "kind": "VirtualMachineInstance",
+        "metadata": {"name": "demo", "namespace": "tests"},
+        "spec": {"domain": domain, "volumes": volumes},
+    }

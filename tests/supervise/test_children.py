@@ -1,0 +1,96 @@
+"""The reaper, in a process of its own: what it reaps, what it leaves to others, and what it can tell."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+PRELUDE = """
+import os, signal, subprocess, sys, time, uuid
+from launcher.hypervisor.process import find_qemu
+from launcher.supervise import children
+children.FORSAKEN_S = float(sys.argv[1])
+reaper = children.ChildReaper()
+SLEEP = "import time; time.sleep(60)"
+
+def start_daemon(name):
+    # Two forks and a session between them, as QEMU's -daemonize and libvirt do it.
+    code = "import os, sys\\nos.setsid()\\nif os.fork(): os._exit(0)\\nos.execv(sys.executable, sys.argv[1:])"
+    command = [sys.executable, "-c", code, sys.executable, "-c", SLEEP, "-uuid", name]
+    subprocess.run(command, check=True)
+    while True:
+        try:
+            return find_qemu(name)
+        except Exception:
+            time.sleep(0.01)
+
+def wait_until(condition):
+    ends = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < ends, "it did not come about"
+        time.sleep(0.01)
+"""
+
+DAEMON = """
+process = start_daemon(str(uuid.uuid4()))
+children.kill(process)
+ends = []
+children.wait_for_end(process, reaper, ends.append)
+children.kill(process)
+print(ends, os.path.exists(f"/proc/{process.pid}"))
+"""
+
+ORPHANS = """
+processes = [start_daemon(str(uuid.uuid4())) for _ in range(5)]
+for process in processes:
+    os.kill(process.pid, signal.SIGTERM)
+wait_until(lambda: not any(os.path.exists(f"/proc/{process.pid}") for process in processes))
+print("reaped")
+"""
+
+OWN_CHILD = """
+child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(7)"])
+leader = subprocess.Popen([sys.executable, "-c", "raise SystemExit(8)"], start_new_session=True)
+time.sleep(1)
+print(child.wait(), leader.wait())
+"""
+
+FORSAKEN = """
+pid = os.fork()
+if not pid:
+    os._exit(0)
+wait_until(lambda: not os.path.exists(f"/proc/{pid}"))
+print("reaped")
+"""
+
+STRANGER = """
+print(repr(reaper.how_it_ended(2 ** 22 + 1)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "forsaken_s", "wanted"),
+    [
+        (DAEMON, 60.0, "['killed by signal 9 (SIGKILL)'] False"),
+        (ORPHANS, 60.0, "reaped"),
+        (OWN_CHILD, 60.0, "7 8"),
+        (FORSAKEN, 0.2, "reaped"),
+        (STRANGER, 60.0, "''"),
+    ],
+    ids=[
+        "the end of a daemon is told with its signal, and nothing is left of it",
+        "every daemon is reaped",
+        "a child that somebody waits for is left to him",
+        "a child that nobody waits for is reaped in the end",
+        "of a process that is no child nothing is claimed",
+    ],
+)
+def test_the_reaper(program: str, forsaken_s: float, wanted: str) -> None:
+    command = [sys.executable, "-c", PRELUDE + program, str(forsaken_s)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=CHECKOUT, timeout=60)
+    assert (result.stdout.strip(), result.stderr) == (wanted, "")
