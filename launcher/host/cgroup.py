@@ -23,7 +23,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.model import AllowedCPUs, Host
 from launcher.host.sysfs import ONLINE
-from launcher.host.tree import Tree, parse_integer, read_cpus, read_integer
+from launcher.host.tree import Tree, lines, parse_integer, read_cpus, read_integer
 
 AFFINITY = "sched_getaffinity"
 
@@ -131,7 +131,7 @@ def parse_mountinfo(text: str, where: str) -> tuple[Mount, ...]:
 
     Raises HostError that names `where` and quotes the line.
     """
-    mounts = (_parse_mount(line, where) for line in text.splitlines())
+    mounts = (_parse_mount(line, where) for line in lines(text))
     return tuple({mount.point: mount for mount in mounts}.values())
 
 
@@ -173,7 +173,7 @@ def _folders(tree: Tree, controller: str) -> tuple[str, ...]:
 
 def _read_group(tree: Tree, controller: str) -> str | None:
     """Return the path of the process's group in the controller's hierarchy."""
-    for line in (tree.read(_GROUPS) or "").splitlines():
+    for line in lines(tree.read(_GROUPS) or ""):
         fields = line.split(":", 2)
         if len(fields) != 3:
             raise HostError(f"{tree.where(_GROUPS)}: {line[:80]!r} is not hierarchy:controllers:path")

@@ -166,12 +166,12 @@ def _siblings_by_id(tree: Tree, cpus: CPUSet) -> dict[int, CPUSet]:
 
 def _check_siblings(tree: Tree, siblings: Mapping[int, CPUSet]) -> None:
     for cpu, members in siblings.items():
-        where = f"{tree.where(f'{_FOLDER}/cpu{cpu}/topology')}: the siblings are {str(members) or 'none'}"
+        where = f"{tree.where(f'{_FOLDER}/cpu{cpu}/topology')}: the siblings are {str(members) or 'none'}, which"
         if cpu not in members:
-            raise HostError(f"{where}, which leaves out CPU {cpu} itself")
-        others = siblings[members.lowest]
-        if others != members:
-            raise HostError(f"{where}, but CPU {members.lowest}, one of them, has the siblings {others}")
+            raise HostError(f"{where} leaves out CPU {cpu} itself")
+        other = next((member for member in members if siblings[member] != members), None)
+        if other is not None:
+            raise HostError(f"{where} CPU {other} contradicts with {siblings[other]}")
 
 
 def _read_cores(tree: Tree, siblings: Mapping[int, CPUSet]) -> tuple[_Core, ...]:

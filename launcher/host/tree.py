@@ -102,6 +102,11 @@ def parse_integer(tree: Tree, path: str, text: str) -> int:
     return int(stripped)
 
 
+def lines(text: str) -> tuple[str, ...]:
+    """Split a file of the kernel into lines, at newlines only: names may hold what str.splitlines also splits at."""
+    return tuple(line for line in text.split("\n") if line)
+
+
 def _read_bytes(path: str) -> bytes:
     # O_NONBLOCK: a pipe in a folder that is not really a host must not hang the reader.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)

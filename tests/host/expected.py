@@ -261,8 +261,10 @@ WRITTEN: Mapping[str, Expected] = {
         memory=_ONE_NODE,
         allowed="2-3",
         warnings=(
-            "/sys/fs/cgroup/cpuset/machine/guest/cpuset.cpus allows the CPUs 1-3, sched_getaffinity 2-3; "
-            "the CPUs 2-3 are taken",
+            (
+                "/sys/fs/cgroup/cpuset/machine/guest/cpuset.cpus allows the CPUs 1-3, sched_getaffinity 2-3; "
+                "the CPUs 2-3 are taken"
+            ),
         ),
     ),
     "x86-1s1n8c1t-nodeless": Expected(
@@ -354,8 +356,10 @@ WRITTEN: Mapping[str, Expected] = {
         memory={0: ExpectedNode(kilobytes=0, huge_pages=())},
         allowed="0-3",
         warnings=(
-            "x86-4cpus-sandbox: /sys/devices/system/cpu: no CPU has topology files; "
-            "each is taken for a core of its own",
+            (
+                "x86-4cpus-sandbox: /sys/devices/system/cpu: no CPU has topology files; "
+                "each is taken for a core of its own"
+            ),
             "x86-4cpus-sandbox: /proc/meminfo: says no MemTotal; node 0 is taken to have no memory",
         ),
     ),

@@ -42,7 +42,7 @@ class Memory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Machine:
-    """A machine to write; `extra` adds files to those of its threads and nodes, or replaces them, None takes one away."""
+    """A machine to write; `extra` adds files to those of its threads and nodes or replaces them, None takes away."""
 
     threads: tuple[Thread, ...]
     nodes: Mapping[int, Memory]
