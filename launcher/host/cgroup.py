@@ -205,8 +205,7 @@ def _below(root: tuple[str, ...], group: tuple[str, ...]) -> tuple[str, ...] | N
     rest = group[len(root) :]
     if group[: len(root)] == root:
         return None if _UP in rest else rest
-    is_ancestor = set(root) == {_UP} and group.count(_UP) < len(root)
-    return () if is_ancestor else None
+    return () if set(root) == {_UP} else None
 
 
 def _names(path: str) -> tuple[str, ...]:

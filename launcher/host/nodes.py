@@ -6,7 +6,6 @@
 | a node that is online and has no list of CPUs; a CPU in two nodes; anything that does not parse | HostError |
 | a CPU in no node | warning; `NO_NODE` |
 | a node without meminfo; distances that are fewer or more than the nodes | warning; no memory, no distances |
-| CPUs in a node's list that are not online | left out |
 
 The files are those of the kernel's Documentation/ABI/stable/sysfs-devices-node and admin-guide/mm/hugetlbpage.rst.
 """
@@ -37,7 +36,7 @@ _NAME = re.compile(r"node(\d{1,4})", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFolder:
-    """A node's number, its online CPUs, and where its memory, huge pages and distances are written."""
+    """A node's number, its CPUs, online or not, and where its memory, huge pages and distances are written."""
 
     node: int
     cpus: CPUSet
@@ -50,7 +49,7 @@ def read_node_folders(tree: Tree, online: CPUSet) -> tuple[NodeFolder, ...]:
     """Return the nodes, ascending; node 0 with all of the machine where the kernel knows no nodes."""
     nodes = read_cpus(tree, _ONLINE) or _listed_nodes(tree)
     if nodes:
-        return tuple(_read_node_folder(tree, node, online) for node in nodes)
+        return tuple(_read_node_folder(tree, node) for node in nodes)
     whole = NodeFolder(node=0, cpus=online, meminfo=_MACHINE_MEMORY, huge_pages=_MACHINE_HUGE_PAGES, distances=None)
     return (whole,)
 
@@ -94,14 +93,14 @@ def _listed_nodes(tree: Tree) -> CPUSet:
     return CPUSet.of(int(match[1]) for match in matches if match)
 
 
-def _read_node_folder(tree: Tree, node: int, online: CPUSet) -> NodeFolder:
+def _read_node_folder(tree: Tree, node: int) -> NodeFolder:
     folder = f"{_FOLDER}/node{node}"
     cpus = read_cpus(tree, f"{folder}/cpulist")
     if cpus is None:
         raise HostError(f"{tree.where(f'{folder}/cpulist')}: absent, though {tree.where(_ONLINE)} holds node {node}")
     return NodeFolder(
         node=node,
-        cpus=cpus & online,
+        cpus=cpus,
         meminfo=f"{folder}/meminfo",
         huge_pages=f"{folder}/hugepages",
         distances=f"{folder}/distance",
