@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from launcher.planner.demand import cpu_demand
 from launcher.quantity import Quantity, parse_quantity
 from launcher.vmi.guest import Guest
 
@@ -86,8 +87,8 @@ def exclusive_cpus(container: ContainerRequests, qos: QoSClass) -> int:
     return request.ceil
 
 
-def pod_of(guest: Guest, cpus: int) -> PodRequests:
-    """Return what the launcher pod of this guest requests; `cpus` counts vCPUs, pool IOThreads and emulator CPUs.
+def pod_of(guest: Guest) -> PodRequests:
+    """Return what the launcher pod of this guest requests: CPUs for its vCPUs, pool IOThreads and isolated emulator.
 
     Only what the CPU manager looks at is true to the last digit: memory is the guest's alone, without the launcher's
     overhead. A guest without dedicated CPUs requests a tenth of a CPU for each vCPU, without a limit (KubeVirt's
@@ -95,7 +96,7 @@ def pod_of(guest: Guest, cpus: int) -> PodRequests:
     """
     memory = Quantity.of_units(guest.memory.guest_bytes, binary=True)
     if guest.cpu.dedicated:
-        cpu = Quantity.of_units(cpus)
+        cpu = Quantity.of_units(cpu_demand(guest).total)
         compute = ContainerRequests(
             name="compute", cpu=Amount(request=cpu, limit=cpu), memory=Amount(request=memory, limit=memory)
         )
