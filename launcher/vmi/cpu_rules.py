@@ -45,7 +45,7 @@ def _size(subject: Subject) -> Iterator[Fault]:
 def _described(topology: Topology) -> str:
     if topology.cores == topology.threads == 1:
         return f"{topology.vcpus} vCPUs"
-    return f"{topology.vcpus} vCPUs ({topology.sockets} sockets x {topology.cores} cores x {topology.threads} threads)"
+    return f"{topology.vcpus} vCPUs (sockets {topology.sockets} x cores {topology.cores} x threads {topology.threads})"
 
 
 def _max_sockets(subject: Subject) -> Iterator[Fault]:

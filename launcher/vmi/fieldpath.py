@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 _INDEX = re.compile(r"\[\d+\]", re.ASCII)
 _SHOWN_LENGTH = 60
 
 
 def child(path: str, key: str) -> str:
-    """Return the path of a key below `path`; a key that is not a plain word is quoted: annotations['a.b/c']."""
+    """Return the path of a key below `path`; what is not a short plain word is quoted: annotations['a.b/c']."""
     if not _PLAIN_KEY.fullmatch(key):
         return f"{path}[{show(key)}]"
     return f"{path}.{key}" if path else key

@@ -100,17 +100,17 @@ def _path_in_machine(path: str) -> str:
 
 
 def _in_order(faults: Iterable[Fault], document: Document) -> list[Fault]:
-    """Sort faults by where they lie in the document; a field that is missing by the field that lacks it."""
+    """Sort faults by where they lie in the document: a missing field where it is missed, what has no path last."""
     places = {path: index for index, path in enumerate(_paths(document.root, ""))}
     return sorted(dict.fromkeys(faults), key=lambda fault: _place(fault.path, places))
 
 
 def _place(path: str, places: dict[str, int]) -> float:
-    while path not in places:
-        if not path:
-            return math.inf
+    if not path:
+        return math.inf
+    while path and path not in places:
         path = parent(path)
-    return places[path]
+    return places.get(path, -1)
 
 
 def _paths(value: Value, path: str) -> Iterator[str]:
