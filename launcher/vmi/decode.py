@@ -11,8 +11,8 @@ from msgspec import Meta, Struct, field, structs
 
 from launcher.errors import Fault
 from launcher.quantity import Quantity, parse_quantity
-from launcher.vmi.document import Value
 from launcher.vmi.fieldpath import child, item, show, without_indices
+from launcher.vmi.manifest import Value
 
 S_co = TypeVar("S_co", bound=Struct, covariant=True)
 

@@ -6,26 +6,15 @@ import os
 import select
 import stat
 import time
-from typing import TypeAlias
-
-from msgspec import Struct
 
 from launcher.errors import Fault, InvalidVMI
 from launcher.vmi.fieldpath import show
-
-Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | None"
+from launcher.vmi.manifest import Document
 
 # Issue 2's number: more than any VMI needs, less than etcd takes (1.5 MiB).
 MAX_BYTES = 1024 * 1024
 # How long a named pipe may take; the writer of a process substitution starts together with this program.
 PIPE_TIMEOUT_S = 10.0
-
-
-class Document(Struct, frozen=True, kw_only=True):
-    """One manifest and where it was read; `root` is its top-level mapping."""
-
-    source: str
-    root: dict[str, Value]
 
 
 def read_document(path: str) -> Document:

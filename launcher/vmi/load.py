@@ -12,9 +12,10 @@ from launcher.errors import Fault, InvalidVMI
 from launcher.vmi.admission import admit, guest_arch
 from launcher.vmi.build import guest_of
 from launcher.vmi.decode import decode
-from launcher.vmi.document import Document, Value, read_document
+from launcher.vmi.document import read_document
 from launcher.vmi.fieldpath import child, item, parent, show
 from launcher.vmi.guest import Guest
+from launcher.vmi.manifest import Document, Value
 from launcher.vmi.schema import VirtualMachine, VirtualMachineInstance
 
 _TEMPLATE = "spec.template."

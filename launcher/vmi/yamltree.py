@@ -15,8 +15,8 @@ from typing import Protocol
 import yaml
 from msgspec import Struct, field
 
-from launcher.vmi.document import Value
 from launcher.vmi.fieldpath import show
+from launcher.vmi.manifest import Value
 
 # Nodes with every alias expanded; a VMI as kubectl prints it, managedFields included, has about 2,000.
 MAX_NODES = 50_000

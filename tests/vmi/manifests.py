@@ -9,7 +9,7 @@ from typing import cast
 
 import yaml
 
-from launcher.vmi.document import Document, Value
+from launcher.vmi.manifest import Document, Value
 
 EXAMPLES = Path(__file__).parents[2] / "templates" / "examples"
 

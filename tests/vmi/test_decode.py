@@ -9,9 +9,9 @@ from launcher.errors import Fault, InvalidVMI
 from launcher.quantity import Quantity
 from launcher.vmi import schema
 from launcher.vmi.decode import MAX_FAULTS, decode
-from launcher.vmi.document import Document
 from launcher.vmi.kubevirt_fields import is_known
 from launcher.vmi.load import admitted
+from launcher.vmi.manifest import Document
 from launcher.vmi.schema import VirtualMachineInstance
 from tests.vmi.manifests import ABSENT, Changes, document, machine, manifest
 

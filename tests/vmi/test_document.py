@@ -12,7 +12,8 @@ import pytest
 
 from launcher.errors import ExitStatus, Fault, InvalidVMI
 from launcher.vmi import document
-from launcher.vmi.document import MAX_BYTES, Document, parse_document, read_document
+from launcher.vmi.document import MAX_BYTES, parse_document, read_document
+from launcher.vmi.manifest import Document
 
 REFUSED = [
     ("nothing", b"", "is empty; wanted a VirtualMachineInstance"),

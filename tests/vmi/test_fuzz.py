@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from launcher.errors import InvalidVMI
-from launcher.vmi.document import Document, Value, parse_document
+from launcher.vmi.document import parse_document
 from launcher.vmi.guest import Guest
 from launcher.vmi.load import admitted
+from launcher.vmi.manifest import Document, Value
 from tests.vmi.manifests import EXAMPLES, manifest
 
 SOURCES = [file.read_text() for file in sorted(EXAMPLES.iterdir())]

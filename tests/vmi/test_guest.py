@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import Fault, InvalidVMI
-from launcher.vmi.document import Document, Value
 from launcher.vmi.guest import (
     Disk,
     DiskBus,
@@ -22,6 +21,7 @@ from launcher.vmi.guest import (
     Topology,
 )
 from launcher.vmi.load import admitted, check, load_guest
+from launcher.vmi.manifest import Document, Value
 from tests.vmi.manifests import ABSENT, EXAMPLES, Changes, document, machine
 
 CPU = "spec.domain.cpu"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from launcher.vmi.document import Value
+from launcher.vmi.manifest import Value
 from launcher.vmi.yamltree import MAX_DEPTH, MAX_NODES, Tree, read_trees
 
 # Expected: what sigs.k8s.io/yaml makes of it (go.yaml.in/yaml/v2, resolve.go).
