@@ -35,6 +35,38 @@ class StartUpPhase:
     seconds: float
 
 
+class ConditionType(StrEnum):
+    """What a condition says something about, in Kubernetes' style of conditions."""
+
+    READY = "Ready"
+    PINNING_VERIFIED = "PinningVerified"
+    CPUS_EXCLUSIVE = "CPUsExclusive"
+    AGENT_CONNECTED = "AgentConnected"
+    PAUSED = "Paused"
+
+
+class ConditionStatus(StrEnum):
+    """The three values of a condition."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """One claim about the guest, with a reason for programs (one word) and a message for people.
+
+    `since` is when the status became what it is, in seconds since the epoch.
+    """
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    message: str
+    since: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """What one look at the guest showed, and what has been counted so far.
@@ -68,3 +100,6 @@ class Snapshot:
     start_up: tuple[StartUpPhase, ...] = ()
     # None where the guest has no agent channel.
     agent_connected: bool | None = None
+    memory_bytes: int = 0
+    # What `launcher.supervise.conditions` made of the rest; empty where nobody has asked it to.
+    conditions: tuple[Condition, ...] = ()

@@ -1,0 +1,148 @@
+"""The conditions: what a snapshot means, as the few claims that people and programs wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from launcher.supervise.lifecycle import Phase
+from launcher.supervise.snapshot import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Exclusivity,
+    Snapshot,
+)
+
+# A message names so many drifted threads; the status lists all of them anyway.
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Claim:
+    """A condition without its time."""
+
+    type: ConditionType
+    status: ConditionStatus
+    reason: str
+    message: str
+
+
+def with_conditions(snapshot: Snapshot, *, previous: Snapshot | None, now: float) -> Snapshot:
+    """Return the snapshot with its conditions; `now` is in seconds since the epoch.
+
+    A condition whose status is that of the previous snapshot keeps its time (Kubernetes API conventions,
+    "lastTransitionTime"), whatever becomes of reason and message.
+    """
+    return replace(snapshot, conditions=conditions(previous.conditions if previous else (), snapshot, now))
+
+
+def conditions(previous: Iterable[Condition], snapshot: Snapshot, now: float) -> tuple[Condition, ...]:
+    """Return every condition of the snapshot, in the order of `ConditionType`."""
+    before = {condition.type: condition for condition in previous}
+    return tuple(_since(before.get(claim.type), claim, now) for claim in _claims(snapshot))
+
+
+def is_true(snapshot: Snapshot, type_: ConditionType) -> bool:
+    """Tell whether the snapshot's condition of this type is true now, recorded in it or not."""
+    return any(claim.type is type_ and claim.status is ConditionStatus.TRUE for claim in _claims(snapshot))
+
+
+def _since(before: Condition | None, claim: _Claim, now: float) -> Condition:
+    kept = before is not None and before.status is claim.status
+    since = before.since if before is not None and kept else now
+    return Condition(type=claim.type, status=claim.status, reason=claim.reason, message=claim.message, since=since)
+
+
+def _claims(snapshot: Snapshot) -> tuple[_Claim, ...]:
+    pinning = _pinning_verified(snapshot)
+    return (
+        _ready(snapshot, pinning),
+        pinning,
+        _cpus_exclusive(snapshot),
+        _agent_connected(snapshot),
+        _paused(snapshot),
+    )
+
+
+def _ready(snapshot: Snapshot, pinning: _Claim) -> _Claim:
+    """Running and verified (DESIGN, "Proof and supervision")."""
+    if snapshot.phase is not Phase.RUNNING:
+        return _claim(
+            ConditionType.READY, ConditionStatus.FALSE, _word(snapshot.phase), f"the guest is {snapshot.phase}"
+        )
+    if pinning.status is not ConditionStatus.TRUE:
+        return _claim(ConditionType.READY, ConditionStatus.FALSE, pinning.reason, pinning.message)
+    return _claim(
+        ConditionType.READY, ConditionStatus.TRUE, "RunningAndVerified", "the guest runs, and its pinning is verified"
+    )
+
+
+def _pinning_verified(snapshot: Snapshot) -> _Claim:
+    type_ = ConditionType.PINNING_VERIFIED
+    if snapshot.phase is Phase.ENDED:
+        return _claim(type_, ConditionStatus.UNKNOWN, "Ended", "the guest has no threads any more")
+    if snapshot.drifts:
+        return _claim(type_, ConditionStatus.FALSE, "Drifted", _drifts_in_words(snapshot))
+    if snapshot.verified_at is None:
+        return _claim(type_, ConditionStatus.UNKNOWN, "NotYetVerified", "the threads' affinity was not compared yet")
+    if snapshot.pinning.degraded:
+        message = f"vCPUs share CPUs: the cpuset {snapshot.pinning.cpuset} no longer suffices"
+        return _claim(type_, ConditionStatus.FALSE, "CPUsetTooSmall", message)
+    return _claim(type_, ConditionStatus.TRUE, "AsPlanned", _proof_in_words(snapshot))
+
+
+def _proof_in_words(snapshot: Snapshot) -> str:
+    pinned = "" if snapshot.pinning.vcpus else "; the guest has no dedicated CPUs"
+    return f"the kernel reports the planned affinity for {len(snapshot.threads)} threads{pinned}"
+
+
+def _drifts_in_words(snapshot: Snapshot) -> str:
+    named = "; ".join(map(str, snapshot.drifts[:_MOST_NAMED]))
+    more = len(snapshot.drifts) - _MOST_NAMED
+    return f"{named}; and {more} more" if more > 0 else named
+
+
+def _cpus_exclusive(snapshot: Snapshot) -> _Claim:
+    status = {
+        Exclusivity.PROVEN: ConditionStatus.TRUE,
+        Exclusivity.LIKELY: ConditionStatus.UNKNOWN,
+        Exclusivity.SHARED: ConditionStatus.FALSE,
+    }[snapshot.exclusivity]
+    message = snapshot.exclusivity_reason or "no evidence was found"
+    return _claim(ConditionType.CPUS_EXCLUSIVE, status, _word(snapshot.exclusivity), message)
+
+
+def _agent_connected(snapshot: Snapshot) -> _Claim:
+    type_ = ConditionType.AGENT_CONNECTED
+    if snapshot.agent_connected is None:
+        return _claim(type_, ConditionStatus.UNKNOWN, "NoChannel", "the guest has no agent channel")
+    if snapshot.agent_connected:
+        return _claim(type_, ConditionStatus.TRUE, "Connected", "the guest's agent listens")
+    return _claim(type_, ConditionStatus.FALSE, "NotConnected", "no agent of the guest listens")
+
+
+def _paused(snapshot: Snapshot) -> _Claim:
+    type_ = ConditionType.PAUSED
+    if snapshot.phase is not Phase.PAUSED:
+        return _claim(type_, ConditionStatus.FALSE, "NotPaused", f"the guest is {snapshot.phase}")
+    why = snapshot.paused_reason or "for an unknown reason"
+    return _claim(
+        type_, ConditionStatus.TRUE, _word(snapshot.paused_reason) or "Unknown", f"the guest's CPUs stand still: {why}"
+    )
+
+
+def _claim(type_: ConditionType, status: ConditionStatus, reason: str, message: str) -> _Claim:
+    return _Claim(type=type_, status=status, reason=reason, message=message)
+
+
+def _word(text: str) -> str:
+    """Write words as one, as the reason of a condition has to be: "shutting down" becomes ShuttingDown."""
+    letters = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in text)
+    return "".join(word[:1].upper() + word[1:] for word in letters.split())
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a moment, given in seconds since the epoch, as Kubernetes does: 2026-01-31T10:00:00Z."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
