@@ -164,7 +164,6 @@ def _items(decoding: _Decoding, value: Value, wanted: object, path: str) -> obje
     items = [_item(decoding, inner, wanted, item(path, index)) for index, inner in enumerate(value)]
     if _FAULTY in items:
         # What is left would be counted wrongly.
-        decoding.doubt(path)
         return ()
     return tuple(items)
 

@@ -47,7 +47,7 @@ def parse_document(source: str, data: bytes) -> Document:
 
 def _text(data: bytes) -> str:
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ValueError(f"line {line}: byte {data[error.start]:#04x} is not UTF-8 text") from error

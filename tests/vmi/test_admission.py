@@ -574,6 +574,7 @@ ACCEPTED: list[tuple[str, Changes]] = [
     ("the_longest_kernel_arguments", {**_kernel(kernelPath="k"), f"{KERNEL}.kernelArgs": "x" * 2047}),
     ("a_relative_path", _hard_disk("images/root.img")),
     ("a_path_with_quotes_xml_and_dots", _hard_disk("/a b/\"<x/>'&/..x/...,y")),
+    ("the_longest_file_name", _hard_disk("/" + "x" * 255)),
     ("the_longest_path", _hard_disk("a" + "/a" * 2047)),
     ("a_cd_rom", _cdrom(bus="sata")),
     ("a_cd_rom_on_kubevirts_default_bus", _cdrom(readonly=True)),
