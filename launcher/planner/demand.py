@@ -1,0 +1,55 @@
+"""What a guest needs in CPUs: its vCPUs, the emulator's own and the IOThread pool's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.vmi.guest import Guest, IOThreadsPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CPUDemand:
+    """The exclusive host CPUs that a guest with dedicated CPUs needs, by what they are for."""
+
+    vcpus: int
+    emulator: int = 0
+    pool_iothreads: int = 0
+
+    @property
+    def housekeeping(self) -> int:
+        """The CPUs reserved for the emulator and the IOThread pool."""
+        return self.emulator + self.pool_iothreads
+
+    @property
+    def total(self) -> int:
+        """All CPUs; what `limits.cpu` of the container must be."""
+        return self.vcpus + self.housekeeping
+
+    def __str__(self) -> str:
+        """Return the sum in words: "4 vCPUs + 1 for the emulator + 2 for IOThreads"."""
+        parts = [f"{self.vcpus} {'vCPU' if self.vcpus == 1 else 'vCPUs'}"]
+        if self.emulator:
+            parts.append(f"{self.emulator} for the emulator")
+        if self.pool_iothreads:
+            parts.append(f"{self.pool_iothreads} for IOThreads")
+        return " + ".join(parts)
+
+
+def cpu_demand(guest: Guest) -> CPUDemand:
+    """Count the exclusive CPUs that the guest needs; without dedicated CPUs it needs none, but its vCPUs are told.
+
+    An isolated emulator takes one CPU, or two where the annotation
+    `alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity` is present and vCPUs and pool IOThreads together are even
+    in number, so that the container's total is even.
+    """
+    vcpus = guest.cpu.topology.vcpus
+    if not guest.cpu.dedicated:
+        return CPUDemand(vcpus=vcpus)
+    pool = guest.io_threads.pool_count if guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL else 0
+    return CPUDemand(vcpus=vcpus, emulator=_emulator_cpus(guest, vcpus + pool), pool_iothreads=pool)
+
+
+def _emulator_cpus(guest: Guest, others: int) -> int:
+    if not guest.cpu.isolate_emulator_thread:
+        return 0
+    return 2 if guest.cpu.emulator_even_parity and others % 2 == 0 else 1

@@ -1,0 +1,172 @@
+"""The pinning as JSON: what `plan --format json` prints and what the domain's metadata records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields
+from typing import TypeVar
+
+from launcher.cpuset import CPUSet
+from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, Score, VCPUPin
+
+T = TypeVar("T")
+
+_PIN_FIELDS = tuple(field.name for field in fields(VCPUPin))
+_SCORE_FIELDS = tuple(field.name for field in fields(Score))
+
+
+def to_json(pinning: Pinning) -> str:
+    """Write the pinning as one line of JSON; the keys and their order are stable (DESIGN, "The command line")."""
+    return json.dumps(
+        {
+            "vcpus": [asdict(pin) for pin in pinning.vcpus],
+            "emulator": str(pinning.emulator),
+            "iothreads": {str(pin.iothread): str(pin.cpus) for pin in pinning.iothreads},
+            "cells": [_cell_document(cell) for cell in pinning.cells],
+            "spare": str(pinning.spare),
+            "warnings": list(pinning.warnings),
+            "reasons": [asdict(reason) for reason in pinning.reasons],
+            "cpuset": str(pinning.cpuset),
+            "source": pinning.source,
+            "housekeeping": str(pinning.housekeeping),
+            "score": None if pinning.score is None else asdict(pinning.score),
+            "degraded": pinning.degraded,
+        }
+    )
+
+
+def from_json(text: str) -> Pinning:
+    """Read back what `to_json` wrote, without loss; raises ValueError that names the key which is wrong."""
+    try:
+        document = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("the pinning is nested too deeply") from error
+    if not isinstance(document, dict):
+        raise _wrong("pinning", document, "a JSON object")
+    return Pinning(
+        cpuset=_cpus(document, "cpuset"),
+        source=_text(document, "source"),
+        vcpus=_each(document, "vcpus", _vcpu_pin),
+        emulator=_cpus(document, "emulator"),
+        iothreads=_iothreads(document),
+        cells=_each(document, "cells", _cell),
+        housekeeping=_cpus(document, "housekeeping"),
+        spare=_cpus(document, "spare"),
+        score=_score(document),
+        degraded=_flag(document, "degraded"),
+        warnings=_each(document, "warnings", _line),
+        reasons=_each(document, "reasons", _reason),
+    )
+
+
+def _cell_document(cell: Cell) -> dict[str, object]:
+    return {
+        "cell": cell.cell,
+        "node": cell.node,
+        "vcpus": str(cell.vcpus),
+        "memory_bytes": cell.memory_bytes,
+        "distances": [list(pair) for pair in cell.distances],
+    }
+
+
+def _member(document: object, key: str) -> object:
+    if not isinstance(document, Mapping) or key not in document:
+        raise ValueError(f"{key}: missing")
+    value: object = document[key]
+    return value
+
+
+def _wrong(key: str, value: object, wanted: str) -> ValueError:
+    return ValueError(f"{key}: {str(value)[:80]!r} is not {wanted}")
+
+
+def _text(document: object, key: str) -> str:
+    value = _member(document, key)
+    if not isinstance(value, str):
+        raise _wrong(key, value, "a text")
+    return value
+
+
+def _number(document: object, key: str) -> int:
+    value = _member(document, key)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _wrong(key, value, "a whole number")
+    return value
+
+
+def _flag(document: object, key: str) -> bool:
+    value = _member(document, key)
+    if not isinstance(value, bool):
+        raise _wrong(key, value, "true or false")
+    return value
+
+
+def _cpus(document: object, key: str) -> CPUSet:
+    text = _text(document, key)
+    try:
+        return CPUSet.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def _each(document: object, key: str, read: Callable[[object], T]) -> tuple[T, ...]:
+    value = _member(document, key)
+    if not isinstance(value, list):
+        raise _wrong(key, value, "a list")
+    try:
+        return tuple(read(entry) for entry in value)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def _line(value: object) -> str:
+    if not isinstance(value, str):
+        raise _wrong("entry", value, "a text")
+    return value
+
+
+def _vcpu_pin(value: object) -> VCPUPin:
+    numbers = {key: _number(value, key) for key in _PIN_FIELDS}
+    return VCPUPin(**numbers)
+
+
+def _iothreads(document: object) -> tuple[IOThreadPin, ...]:
+    value = _member(document, "iothreads")
+    if not isinstance(value, Mapping):
+        raise _wrong("iothreads", value, "an object")
+    return tuple(IOThreadPin(iothread=_identifier(key), cpus=_cpus(value, key)) for key in value)
+
+
+def _identifier(key: str) -> int:
+    if not (key.isascii() and key.isdigit()):
+        raise ValueError(f"iothreads: {key!r} is not an IOThread id")
+    return int(key)
+
+
+def _cell(value: object) -> Cell:
+    return Cell(
+        cell=_number(value, "cell"),
+        node=_number(value, "node"),
+        vcpus=_cpus(value, "vcpus"),
+        memory_bytes=_number(value, "memory_bytes"),
+        distances=_each(value, "distances", _pair),
+    )
+
+
+def _pair(value: object) -> tuple[int, int]:
+    if isinstance(value, list) and len(value) == 2 and all(type(part) is int for part in value):
+        return value[0], value[1]
+    raise _wrong("entry", value, "a pair of cell and distance")
+
+
+def _score(document: object) -> Score | None:
+    value = _member(document, "score")
+    if value is None:
+        return None
+    terms = {key: _number(value, key) for key in _SCORE_FIELDS}
+    return Score(**terms)
+
+
+def _reason(value: object) -> Reason:
+    return Reason(thread=_text(value, "thread"), text=_text(value, "text"))

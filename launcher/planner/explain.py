@@ -1,0 +1,137 @@
+"""Why every thread is where it is, in words, read off the finished placement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from launcher.cpuset import CPUSet
+from launcher.host.model import CPU, Host
+from launcher.planner.demand import cpu_demand
+from launcher.planner.model import Reason, Score
+from launcher.planner.placement import Placement
+from launcher.planner.refusal import parity_advice
+from launcher.planner.roles import Roles
+from launcher.vmi.guest import Guest, IOThreadsPolicy
+
+
+def explain(guest: Guest, host: Host, usable: Sequence[CPU], placement: Placement, roles: Roles) -> tuple[Reason, ...]:
+    """Give one sentence for the whole and one for each thread; every one states facts of this placement."""
+    occupied = {cpu.cpu: f"vCPU {vcpu}" for vcpu, cpu in enumerate(placement.vcpus)}
+    reasons = [Reason(thread="placement", text=score_in_words(placement.score))]
+    advice = parity_advice(host, cpu_demand(guest))
+    if advice:
+        reasons.append(Reason(thread="placement", text=advice))
+    reasons += _vcpu_reasons(guest, placement, _by_core(usable), occupied)
+    reasons.append(Reason(thread="emulator", text=_emulator_reason(guest, usable, placement, roles, occupied)))
+    reasons += _iothread_reasons(guest, placement, roles)
+    return tuple(reasons)
+
+
+def score_in_words(score: Score) -> str:
+    """Say the score in words, term by term."""
+    split, across = score.cores_split, score.cores_across_nodes
+    parts = [
+        f"{_count(split, 'guest core')} split over host cores{f', {across} of them over NUMA nodes' if across else ''}",
+        f"{_count(score.vcpus_beside_housekeeping, 'vCPU')} beside housekeeping",
+        f"{_count(score.nodes_used, 'NUMA node')} used, {_count(score.node_crossings, 'crossing')} by guest sockets",
+        f"{_count(score.cache_crossings, 'last-level cache')} crossed by guest sockets",
+    ]
+    return "; ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
+def _by_core(usable: Iterable[CPU]) -> Mapping[int, list[CPU]]:
+    cores: dict[int, list[CPU]] = {}
+    for cpu in usable:
+        cores.setdefault(cpu.core, []).append(cpu)
+    return cores
+
+
+def _vcpu_reasons(
+    guest: Guest, placement: Placement, cores: Mapping[int, Sequence[CPU]], occupied: Mapping[int, str]
+) -> Iterator[Reason]:
+    threads = guest.cpu.topology.threads
+    reserved = {cpu.core: cpu.cpu for cpu in placement.housekeeping}
+    for start in range(0, len(placement.vcpus), threads):
+        members = placement.vcpus[start : start + threads]
+        shape = _guest_core_shape(start // threads, members) if threads > 1 else ""
+        for offset, cpu in enumerate(members):
+            text = shape or _alone_or_not(cpu, cores[cpu.core], occupied)
+            if cpu.core in reserved:
+                text += (
+                    f"; beside housekeeping CPU {reserved[cpu.core]}, because the places away from housekeeping that "
+                    "rank before this one are all taken"
+                )
+            yield Reason(thread=f"vcpu {start + offset}", text=f"CPU {cpu.cpu}: {text}")
+
+
+def _guest_core_shape(number: int, members: Sequence[CPU]) -> str:
+    cores = sorted({cpu.core for cpu in members})
+    nodes = sorted({cpu.node for cpu in members})
+    if len(cores) == 1:
+        return f"guest core {number} lies whole on core {cores[0]} of node {nodes[0]}"
+    listed = CPUSet.of(cores)
+    if len(nodes) == 1:
+        return (
+            f"guest core {number} is split over cores {listed} of node {nodes[0]}, because every place for "
+            f"{len(members)} threads on one core is taken"
+        )
+    return (
+        f"guest core {number} is split over cores {listed} of nodes {CPUSet.of(node for node in nodes if node >= 0)}, "
+        f"because no node has {len(members)} CPUs left for it"
+    )
+
+
+def _alone_or_not(cpu: CPU, siblings: Sequence[CPU], occupied: Mapping[int, str]) -> str:
+    others = [occupied[other.cpu] for other in siblings if other.cpu != cpu.cpu and other.cpu in occupied]
+    place = f"core {cpu.core} of node {cpu.node}"
+    if others:
+        return f"on {place}, which it shares with {', '.join(others)}"
+    if len(siblings) == 1:
+        return f"the only CPU of {place} in the cpuset"
+    return f"on {place}, which no other vCPU uses"
+
+
+def _emulator_reason(
+    guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles, occupied: Mapping[int, str]
+) -> str:
+    listed = _cpus(roles.emulator)
+    if guest.cpu.isolate_emulator_thread and roles.emulator <= CPUSet.of(cpu.cpu for cpu in placement.housekeeping):
+        return (
+            f"{listed} to the emulator alone (isolateEmulatorThread): {_neighbours(roles.emulator, usable, occupied)}"
+        )
+    if len(roles.emulator) == len(usable):
+        return f"{listed}, the whole cpuset: no CPU is left over for the emulator"
+    quiet = {cpu.core for cpu in placement.vcpus}.isdisjoint(cpu.core for cpu in usable if cpu.cpu in roles.emulator)
+    return f"{listed}, left over by the vCPUs{', on cores without a vCPU' if quiet else ''}"
+
+
+def _neighbours(cpus: CPUSet, usable: Sequence[CPU], occupied: Mapping[int, str]) -> str:
+    cores = {cpu.core for cpu in usable if cpu.cpu in cpus}
+    others = [cpu for cpu in usable if cpu.core in cores and cpu.cpu not in cpus]
+    sharing = [occupied[cpu.cpu] for cpu in others if cpu.cpu in occupied]
+    if sharing:
+        listed = ", ".join(sharing)
+        return f"its core also carries {listed}, because no choice as good for the guest cores leaves fewer beside it"
+    if not others:
+        return "its core has no other CPU in the cpuset"
+    return "no vCPU is on its core"
+
+
+def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles) -> Iterator[Reason]:
+    pool = guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL
+    for pin in roles.iothreads:
+        if pool and len(placement.housekeeping):
+            text = f"{_cpus(pin.cpus)} of its own, out of the supplemental pool's"
+        elif guest.cpu.isolate_emulator_thread:
+            text = f"{_cpus(pin.cpus)}, the emulator's: an isolated emulator takes the IOThreads with it"
+        else:
+            text = f"{_cpus(pin.cpus)}, as the emulator: the guest asks for no CPU of its own for IOThreads"
+        yield Reason(thread=f"iothread {pin.iothread}", text=text)
+
+
+def _cpus(cpus: CPUSet) -> str:
+    return f"CPU{'' if len(cpus) == 1 else 's'} {cpus}"

@@ -1,0 +1,132 @@
+"""The optimal placement: which CPUs the vCPUs and the housekeeping get, out of the free ones."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from launcher.host.model import CPU
+from launcher.planner.division import Division, Item, divide, search_size
+from launcher.planner.model import Score
+from launcher.planner.reserve import Reservation, combinations, reservations
+from launcher.planner.score import score
+from launcher.planner.seating import number_vcpus, seat
+from launcher.planner.shelf import Shelf, refined, reserve, stack
+from launcher.planner.stock import Stock, by_node, least
+from launcher.planner.supply import Area, coarse_areas, fine_areas, free_cores
+from launcher.vmi.guest import Topology
+
+# Above this many pairs of areas and group (eight different areas have 6,561) the search goes by nodes first and by
+# last-level caches inside each afterwards: term 6 is then exact inside every node, but not among nodes.
+_SEARCH_LIMIT = 7_000
+# Choices of housekeeping that are compared; eight nodes and two CPUs have at most 44 in each class of equal sums.
+_CHOICE_LIMIT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """The host CPU of each vCPU, by vCPU id, the housekeeping CPUs ascending, and what this scores."""
+
+    vcpus: tuple[CPU, ...]
+    housekeeping: tuple[CPU, ...]
+    score: Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Choice:
+    """One choice of housekeeping by kind, and how the areas are then divided among the guest's sockets."""
+
+    reservations: tuple[Reservation, ...]
+    division: Division
+
+
+def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
+    """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
+
+    Ties go to housekeeping on the node with most vCPUs, then to the lowest CPU numbers. The result depends on the set
+    of CPUs alone. The caller makes sure that there are vCPUs + housekeeping CPUs.
+    """
+    cores = free_cores(cpus)
+    areas = fine_areas(cores)
+    if search_size(_plain_items(areas, topology.threads)) > _SEARCH_LIMIT:
+        areas = coarse_areas(cores)
+    choice = _best(areas, topology, housekeeping)
+    return _seated(areas, choice, topology)
+
+
+def _plain_items(areas: Sequence[Area], threads: int) -> list[Item]:
+    return _items(areas, [reservations(area.histogram(), threads, 0)[0][0] for area in areas])
+
+
+def _items(areas: Sequence[Area], chosen: Sequence[Reservation]) -> list[Item]:
+    return [
+        Item(node=area.node, caches=len(area.caches), stock=reservation.stock)
+        for area, reservation in zip(areas, chosen, strict=True)
+    ]
+
+
+def _best(areas: Sequence[Area], topology: Topology, housekeeping: int) -> _Choice:
+    """Compare every choice of housekeeping that is best in terms 1 to 3."""
+    choices = _leading(areas, topology, housekeeping)
+    found = (_Choice(reservations=chosen, division=divide(_items(areas, chosen), topology)) for chosen in choices)
+    return min(found, key=lambda choice: (choice.division.cost, *_dislikes(areas, choice, topology)))
+
+
+def _leading(areas: Sequence[Area], topology: Topology, housekeeping: int) -> Iterator[tuple[Reservation, ...]]:
+    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
+    guest_cores = topology.sockets * topology.cores
+    judged = []
+    for chosen in combinations(options, housekeeping, _CHOICE_LIMIT):
+        stocks = by_node((area.node, option.stock) for area, option in zip(areas, chosen, strict=True))
+        judged.append((least(stocks.values(), guest_cores, topology.threads), chosen))
+    best = min(target for target, _ in judged)
+    return (chosen for target, chosen in judged if target == best)
+
+
+def _dislikes(areas: Sequence[Area], choice: _Choice, topology: Topology) -> tuple[int, tuple[int, ...]]:
+    """Count the housekeeping CPUs away from the node with most vCPUs; last, prefer the first areas."""
+    on_node: Counter[int] = Counter()
+    for group in choice.division.groups:
+        shares = _shares([choice.reservations[i].stock for i in group.items], group.sockets * topology.cores)
+        for i, share in zip(group.items, shares, strict=True):
+            on_node[areas[i].node] += share
+    most = max(on_node.values())
+    taken = [(area, option.cpus) for area, option in zip(areas, choice.reservations, strict=True)]
+    away = sum(cpus for area, cpus in taken if on_node[area.node] < most)
+    return away, tuple(-cpus for _, cpus in taken)
+
+
+def _shares(stocks: Sequence[Stock], guest_cores: int) -> list[int]:
+    """Estimate the guest cores on each area of a group, in proportion to its places; exact for one area."""
+    if len(stocks) == 1:
+        return [guest_cores]
+    return [stock.wholes for stock in stocks]
+
+
+def _seated(areas: Sequence[Area], choice: _Choice, topology: Topology) -> Placement:
+    chosen = [reserve(area, option.takes) for area, option in zip(areas, choice.reservations, strict=True)]
+    sockets = [
+        socket
+        for group in choice.division.groups
+        for shelves, count in _refined_groups([(areas[i], chosen[i]) for i in group.items], group.sockets, topology)
+        for socket in seat(shelves, count, topology)
+    ]
+    vcpus = number_vcpus(sockets)
+    housekeeping = tuple(sorted((cpu for cpus in chosen for cpu in cpus), key=lambda cpu: cpu.cpu))
+    return Placement(vcpus=vcpus, housekeeping=housekeeping, score=score(vcpus, topology, housekeeping))
+
+
+def _refined_groups(
+    members: Sequence[tuple[Area, tuple[CPU, ...]]], sockets: int, topology: Topology
+) -> Iterator[tuple[Sequence[Shelf], int]]:
+    """Divide a group of one coarse area further, by last-level cache."""
+    shelves = [
+        stack(fine, frozenset(reserved), topology.threads) for area, reserved in members for fine in refined(area)
+    ]
+    if len(members) > 1 or len(shelves) == 1:
+        yield shelves, sockets
+        return
+    items = [Item(node=shelf.node, caches=1, stock=shelf.stock) for shelf in shelves]
+    for group in divide(items, replace(topology, sockets=sockets)).groups:
+        yield [shelves[i] for i in group.items], group.sockets

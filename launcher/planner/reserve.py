@@ -1,0 +1,119 @@
+"""Which kinds of CPUs the housekeeping takes: every choice that the objective may prefer, as counts per area."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from launcher.planner.stock import Stock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Take:
+    """Housekeeping takes `cpus` CPUs of each of `cores` host cores that have `free` free CPUs."""
+
+    free: int
+    cpus: int
+    cores: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """What housekeeping takes of one area (`cpus` in all), and the stock that is left."""
+
+    cpus: int
+    takes: tuple[Take, ...]
+    stock: Stock
+
+
+Options = Mapping[int, Sequence[Reservation]]
+
+
+def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[int, tuple[Reservation, ...]]:
+    """List, by the number of CPUs taken (0 to `most`), the reservations of one area that no other one dominates.
+
+    `histogram` counts the area's cores by free CPUs. One dominates another of as many CPUs if it leaves as many
+    places for whole guest cores, as many of them away from housekeeping, and as many CPUs away from it: whatever
+    the guest does with the other it can do with the first, at the same price or less in every term.
+    """
+    found: dict[int, tuple[Reservation, ...]] = {0: (Reservation(cpus=0, takes=(), stock=Stock()),)}
+    for free, count in histogram.items():
+        found = _combined(found, list(_of_kind(free, count, threads, most)), threads, most)
+    return found
+
+
+def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:
+    for takes in _takes(free, free, count, most):
+        touched = sum(take.cores for take in takes)
+        stock = Stock(
+            whole=(count - touched) * (free // threads),
+            loose=(count - touched) * (free % threads),
+            whole_beside=sum(take.cores * ((free - take.cpus) // threads) for take in takes),
+            loose_beside=sum(take.cores * ((free - take.cpus) % threads) for take in takes),
+        )
+        yield Reservation(cpus=sum(take.cores * take.cpus for take in takes), takes=takes, stock=stock)
+
+
+def _takes(free: int, cpus: int, cores: int, most: int) -> Iterator[tuple[Take, ...]]:
+    """Yield every way to take at most `most` CPUs, at most `cpus` of a core, of `cores` cores with `free` free CPUs."""
+    if not cpus:
+        yield ()
+        return
+    for number in range(min(cores, most // cpus) + 1):
+        head = (Take(free=free, cpus=cpus, cores=number),) if number else ()
+        for rest in _takes(free, cpus - 1, cores - number, most - number * cpus):
+            yield head + rest
+
+
+def _combined(
+    found: Mapping[int, Sequence[Reservation]], more: Sequence[Reservation], threads: int, most: int
+) -> dict[int, tuple[Reservation, ...]]:
+    combined: dict[int, list[Reservation]] = defaultdict(list)
+    for taken, options in found.items():
+        for extra in more:
+            if taken + extra.cpus <= most:
+                combined[taken + extra.cpus].extend(_joined(option, extra) for option in options)
+    return {cpus: _undominated(options, threads) for cpus, options in sorted(combined.items())}
+
+
+def _joined(one: Reservation, other: Reservation) -> Reservation:
+    return Reservation(cpus=one.cpus + other.cpus, takes=one.takes + other.takes, stock=one.stock + other.stock)
+
+
+def _undominated(options: Iterable[Reservation], threads: int) -> tuple[Reservation, ...]:
+    def merits(option: Reservation) -> tuple[int, int, int]:
+        stock = option.stock
+        return stock.wholes, stock.whole, threads * stock.whole + stock.loose
+
+    kept: list[Reservation] = []
+    for option in sorted(options, key=lambda option: (tuple(-merit for merit in merits(option)), option.takes)):
+        if not any(all(a >= b for a, b in zip(merits(good), merits(option), strict=True)) for good in kept):
+            kept.append(option)
+    return tuple(kept)
+
+
+def combinations(areas: Sequence[Options], cpus: int, limit: int) -> list[tuple[Reservation, ...]]:
+    """List the choices of one reservation per area that take `cpus` CPUs in all.
+
+    Where there are more than `limit`, choices that leave the same summed stock stand for each other once that many
+    of them are known: terms 1 to 3 then stay exact as long as the sums decide them, 4 to 6 are a good heuristic.
+    """
+    partial: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {(0, Stock()): [()]}
+    for options in areas:
+        partial = _extended(partial, options, cpus, limit)
+    return [choice for (taken, _), choices in sorted(partial.items()) if taken == cpus for choice in choices]
+
+
+def _extended(
+    partial: Mapping[tuple[int, Stock], Sequence[tuple[Reservation, ...]]], options: Options, cpus: int, limit: int
+) -> dict[tuple[int, Stock], list[tuple[Reservation, ...]]]:
+    extended: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = defaultdict(list)
+    for (taken, stock), choices in partial.items():
+        for more, reservations_of in options.items():
+            if taken + more > cpus:
+                break
+            for option in reservations_of:
+                slot = extended[taken + more, stock + option.stock]
+                slot.extend((*choice, option) for choice in choices[: limit - len(slot)])
+    return extended

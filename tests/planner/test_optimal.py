@@ -1,0 +1,70 @@
+"""The planner's score is the least there is, by comparison with an exhaustive search."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations, islice, permutations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from launcher.host.model import CPU
+from launcher.planner.model import Score
+from launcher.planner.placement import place
+from launcher.planner.score import score
+from launcher.vmi.guest import Topology
+from tests.planner.cases import Case, cases, regular_host
+from tests.planner.exhaustive import best_score
+
+# Derandomized, so that a commit is never red for another commit's bug; without a deadline, for no test is timed.
+_STABLE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+
+
+@settings(_STABLE, max_examples=500)
+@given(cases(most_threads=2, most_cpus=12))
+def test_no_placement_scores_better_on_hosts_with_up_to_two_threads(case: Case) -> None:
+    _assert_optimal(case)
+
+
+@settings(_STABLE, max_examples=250)
+@given(cases(most_threads=4, most_cpus=8))
+def test_no_placement_scores_better_on_hosts_with_up_to_four_threads(case: Case) -> None:
+    _assert_optimal(case)
+
+
+def _assert_optimal(case: Case) -> None:
+    placement = place(case.cpus, case.topology, case.housekeeping)
+    used = [*placement.vcpus, *placement.housekeeping]
+    assert len(set(used)) == case.topology.vcpus + case.housekeeping
+    assert set(used) <= set(case.cpus)
+    assert placement.score == score(placement.vcpus, case.topology, placement.housekeeping)
+    assert placement.score == best_score(case.cpus, case.topology, case.housekeeping)
+
+
+@settings(_STABLE, max_examples=100)
+@given(cases(most_threads=4, most_cpus=16))
+def test_placement_does_not_depend_on_the_order_of_the_cpus(case: Case) -> None:
+    shuffled = random.Random(1).sample(case.cpus, len(case.cpus))
+    assert place(case.cpus, case.topology, case.housekeeping) == place(shuffled, case.topology, case.housekeeping)
+
+
+@pytest.mark.parametrize(
+    ("topology", "housekeeping"),
+    [
+        pytest.param(Topology(sockets=2, cores=1, threads=2), 1, id="two sockets of one SMT core and an emulator"),
+        pytest.param(Topology(sockets=1, cores=2, threads=2), 0, id="one socket of two SMT cores"),
+        pytest.param(Topology(sockets=2, cores=2, threads=1), 1, id="two sockets of two cores and an emulator"),
+        pytest.param(Topology(sockets=1, cores=1, threads=3), 2, id="one core of three threads"),
+    ],
+)
+def test_exhaustive_search_agrees_with_every_permutation(topology: Topology, housekeeping: int) -> None:
+    host = regular_host(2, 2, 2, 2, interleaved=False)
+    for free in islice(combinations(host, 6), 0, None, 4):
+        assert best_score(free, topology, housekeeping) == _by_permutation(free, topology, housekeeping)
+
+
+def _by_permutation(free: tuple[CPU, ...], topology: Topology, housekeeping: int) -> Score:
+    needed = topology.vcpus + housekeeping
+    return min(
+        score(order[: topology.vcpus], topology, order[topology.vcpus :]) for order in permutations(free, needed)
+    )
