@@ -19,7 +19,7 @@ from launcher.cli.machine import (
 )
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.identity import domain_name
-from launcher.domain.read import read_plan
+from launcher.domain.read import read_plan, read_type
 from launcher.domain.render import render
 from launcher.errors import GuestDestroyed, HypervisorError
 from launcher.host.cgroup import read_allowed_cpus
@@ -31,9 +31,21 @@ from launcher.planner.plan import plan
 from launcher.storage import find_files
 from launcher.supervise.lifecycle import Adopted, Event, Started
 from launcher.supervise.settle import settle
+from launcher.supervise.stopwatch import Stopwatch
 from launcher.vmi.guest import Guest
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beginning:
+    """What a run begins with, before there is a machine."""
+
+    guest: Guest
+    options: Namespace
+    stopwatch: Stopwatch
+    is_stopping: Callable[[], bool]
+    on_planned: Callable[[Pinning], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,47 +54,43 @@ class Found:
 
     machine: Machine
     pinning: Pinning
+    virt_type: str
     first_event: Event
 
 
-def adopt(hypervisor: Hypervisor, guest: Guest) -> Found | None:
+def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     """Find the guest that an earlier launcher left running over this root; its plan is the one recorded in it.
 
     Returns None where no such guest runs. Raises HypervisorError where a domain of this name runs that no launcher
     started, or whose record is unreadable: a plan is never guessed.
     """
-    machine = hypervisor.find(domain_name(guest))
+    machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
+    xml = machine.xml()
     try:
-        pinning = read_plan(machine.xml())
+        pinning = read_plan(xml)
     except ValueError as error:
         raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
     if pinning is None:
         raise HypervisorError(f"domain {machine.name} runs already and was not started by virt-launcher; end it first")
     running = machine.state() is MachineState.RUNNING
     _log.info("adopted: %s, %s", machine.name, "running" if running else "paused")
-    return Found(machine=machine, pinning=pinning, first_event=Adopted(running=running))
+    beginning.stopwatch.lap("adopt")
+    return Found(machine=machine, pinning=pinning, virt_type=read_type(xml), first_event=Adopted(running=running))
 
 
-def start(
-    hypervisor: Hypervisor,
-    guest: Guest,
-    options: Namespace,
-    *,
-    is_stopping: Callable[[], bool],
-    on_planned: Callable[[Pinning], None],
-) -> Found:
+def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     """Plan over the CPUs that the container has, render the domain and start it paused.
 
     Raises GuestDestroyed where somebody asked for the end before QEMU was started.
     """
+    guest, options = beginning.guest, beginning.options
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
     formats = find_files(guest)
     template = read_template(options, native_arch())
-    pinning = _plan(guest, options, is_stopping)
-    on_planned(pinning)
+    pinning = _plan(beginning)
     blueprint = Blueprint(
         guest=guest,
         pinning=pinning,
@@ -94,19 +102,25 @@ def start(
         shares_iothreads=hypervisor.shares_iothreads,
     )
     xml = render(blueprint, *template)
-    if is_stopping():
+    beginning.stopwatch.lap("render")
+    if beginning.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
     machine = hypervisor.start_paused(xml)
+    beginning.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
-    return Found(machine=machine, pinning=pinning, first_event=Started())
+    return Found(machine=machine, pinning=pinning, virt_type=virt_type, first_event=Started())
 
 
-def _plan(guest: Guest, options: Namespace, is_stopping: Callable[[], bool]) -> Pinning:
+def _plan(beginning: Beginning) -> Pinning:
+    guest = beginning.guest
     tree = this_machine()
     host = read_host(tree, native_arch())
-    return settle(
+    pinning = settle(
         lambda: read_allowed_cpus(tree, own_affinity()),
         lambda allowed: plan(guest, host, allowed),
-        timeout_s=options.settle_timeout,
-        is_stopping=is_stopping,
+        timeout_s=beginning.options.settle_timeout,
+        is_stopping=beginning.is_stopping,
     )
+    beginning.stopwatch.lap("plan")
+    beginning.on_planned(pinning)
+    return pinning

@@ -9,13 +9,13 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from launcher.cli.begin import Found, adopt, start
+from launcher.cli.assign import assignment_of
+from launcher.cli.begin import Beginning, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
 from launcher.cli.machine import console_paths, load, root_of
 from launcher.cli.plan import terminal
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus
-from launcher.hypervisor.process import find_qemu
 from launcher.observe.console import ConsoleFollower
 from launcher.observe.logs import LogFormat, configure_logging, resolved
 from launcher.observe.tables import ThreadRow, placement_table, threads_table
@@ -25,7 +25,8 @@ from launcher.supervise.children import ChildReaper
 from launcher.supervise.drift import required_threads
 from launcher.supervise.lifecycle import Adopted, Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.roles import ObservedThread
-from launcher.supervise.supervisor import Assignment, DriftPolicy, Supervisor
+from launcher.supervise.stopwatch import Stopwatch
+from launcher.supervise.supervisor import Supervisor
 from launcher.vmi.guest import Guest
 
 _log = logging.getLogger(__name__)
@@ -38,21 +39,33 @@ Events = queue.SimpleQueue[Event]
 
 def run(options: Namespace) -> ExitStatus:
     """Start the guest or adopt it, supervise it, and return the exit status that says how it ended."""
+    stopwatch = Stopwatch()
+    stopwatch.lap("process")
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)
     events: Events = queue.SimpleQueue()
     _forward_signals(events)
     guest = load(options)
+    stopwatch.lap("manifest")
     reaper = ChildReaper()
     with open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor:
-        found = adopt(hypervisor, guest) or start(
-            hypervisor,
-            guest,
-            options,
+        stopwatch.lap("connect")
+        beginning = Beginning(
+            guest=guest,
+            options=options,
+            stopwatch=stopwatch,
             is_stopping=lambda: not events.empty(),
             on_planned=lambda pinning: _show_plan(options, pinning),
         )
+        found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
         with _destroyed_on_error(found), _console_shown(options, guest, found):
-            outcome = _supervise(found, guest, options, events, reaper)
+            supervisor = Supervisor(
+                assignment_of(found, beginning, hypervisor),
+                events=events,
+                reaper=reaper,
+                timing=Timing(grace_period_s=_grace_period_s(options, guest)),
+                on_proved=lambda pinning, observed: _show_proof(options, guest, pinning, observed),
+            )
+            outcome = supervisor.run(found.first_event)
     return _report(outcome)
 
 
@@ -73,24 +86,6 @@ def _forward_signals(events: Events) -> None:
     signal.signal(signal.SIGINT, forward)
 
 
-def _supervise(found: Found, guest: Guest, options: Namespace, events: Events, reaper: ChildReaper) -> Outcome:
-    vcpus = guest.cpu.topology.vcpus
-    supervisor = Supervisor(
-        Assignment(
-            machine=found.machine,
-            process=find_qemu(found.machine.uuid),
-            pinning=found.pinning,
-            vcpus=vcpus,
-            drift_policy=DriftPolicy(options.drift),
-        ),
-        events=events,
-        reaper=reaper,
-        timing=Timing(grace_period_s=_grace_period_s(options, guest)),
-        on_proved=lambda observed: _show_proof(options, found.pinning, observed, vcpus),
-    )
-    return supervisor.run(found.first_event)
-
-
 def _grace_period_s(options: Namespace, guest: Guest) -> float:
     if options.grace_period is not None:
         return float(options.grace_period)
@@ -106,10 +101,10 @@ def _show_plan(options: Namespace, pinning: Pinning) -> None:
         print(placement_table(pinning, width=width, colour=colour), flush=True)
 
 
-def _show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> None:
+def _show_proof(options: Namespace, guest: Guest, pinning: Pinning, observed: tuple[ObservedThread, ...]) -> None:
     if not _for_people(options):
         return
-    required = required_threads(pinning, vcpus)
+    required = required_threads(pinning, guest.cpu.topology.vcpus)
     rows = tuple(
         ThreadRow(
             tid=thread.tid,

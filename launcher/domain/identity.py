@@ -5,8 +5,10 @@ from __future__ import annotations
 from lxml import etree
 
 from launcher.domain.blueprint import Blueprint
-from launcher.domain.xml import PLAN_NAMESPACE, Element, add, child_of
+from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX
+from launcher.domain.xml import Element, add, child_of
 from launcher.planner.document import to_json
+from launcher.planner.model import Pinning
 from launcher.vmi.guest import Guest
 
 
@@ -21,7 +23,15 @@ def fill_identity(domain: Element, blueprint: Blueprint) -> None:
     add(domain, "name", domain_name(blueprint.guest))
     if blueprint.guest.uuid is not None:
         add(domain, "uuid", blueprint.guest.uuid)
-    plan = etree.SubElement(
-        child_of(domain, "metadata"), f"{{{PLAN_NAMESPACE}}}plan", nsmap={"launcher": PLAN_NAMESPACE}
-    )
-    plan.text = to_json(blueprint.pinning)
+    child_of(domain, "metadata").append(_plan_element(blueprint.pinning))
+
+
+def plan_record(pinning: Pinning) -> str:
+    """Return the metadata element that records this plan, as text: what a replanned guest's domain is given."""
+    return etree.tostring(_plan_element(pinning), encoding="unicode")
+
+
+def _plan_element(pinning: Pinning) -> Element:
+    plan = etree.Element(f"{{{PLAN_NAMESPACE}}}plan", nsmap={PLAN_PREFIX: PLAN_NAMESPACE})
+    plan.text = to_json(pinning)
+    return plan

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lxml import etree
 
-from launcher.domain.xml import PLAN_NAMESPACE, parser
+from launcher.domain.names import PLAN_NAMESPACE
+from launcher.domain.xml import parser
 from launcher.planner.document import from_json
 from launcher.planner.model import Pinning
 
@@ -17,3 +18,8 @@ def read_plan(xml: str) -> Pinning | None:
     domain = etree.fromstring(xml, parser())
     plan = domain.find(f"metadata/{{{PLAN_NAMESPACE}}}plan")
     return None if plan is None or plan.text is None else from_json(plan.text)
+
+
+def read_type(xml: str) -> str:
+    """Return the domain's type, such as kvm or qemu."""
+    return etree.fromstring(xml, parser()).get("type", "")

@@ -10,6 +10,7 @@ from launcher.domain.console import fill_console
 from launcher.domain.disks import fill_disks
 from launcher.domain.identity import fill_identity
 from launcher.domain.memory import fill_memory
+from launcher.domain.order import sort_elements
 from launcher.domain.processors import fill_processors
 from launcher.domain.template import parse_template
 from launcher.domain.xml import child_of
@@ -26,4 +27,5 @@ def render(blueprint: Blueprint, template: bytes, template_source: str) -> str:
     devices = child_of(domain, "devices")
     for fill_device in (fill_disks, fill_console):
         fill_device(devices, blueprint)
+    sort_elements(domain)
     return etree.tostring(domain, pretty_print=True, encoding="unicode")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from lxml import etree
 
-from launcher.domain.xml import PLAN_NAMESPACE, Element, parser
+from launcher.domain.names import PLAN_NAMESPACE
+from launcher.domain.xml import Element, parser
 from launcher.errors import TemplateError
 
 # What the launcher writes itself; a template that sets one of these would be overruled or would overrule the manifest.

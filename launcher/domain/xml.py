@@ -6,9 +6,6 @@ from lxml import etree
 
 Element = etree._Element  # noqa: SLF001 - lxml has no public name for the type of its elements
 
-# Our own metadata in the domain: the plan, read again when a later launcher adopts the guest.
-PLAN_NAMESPACE = "urn:virt-launcher:plan:1"
-
 
 def add(parent: Element, tag: str, text: str | int | None = None, /, **attributes: str | int | None) -> Element:
     """Append a child element; attributes that are None are left out, the rest keep the order given."""

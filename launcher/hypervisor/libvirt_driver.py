@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from launcher.cpuset import CPUSet
+from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import call_within
 from launcher.hypervisor.protocol import (
@@ -32,6 +33,10 @@ T = TypeVar("T")
 START_TIMEOUT_S = 120.0
 # Everything else is answered at once by a QEMU that is alive (0.01 s measured).
 CALL_TIMEOUT_S = 10.0
+
+# A daemon behind the connection that has not answered three times in a row, five seconds apart, counts as lost.
+KEEPALIVE_S = 5
+KEEPALIVE_COUNT = 3
 
 # One disk served by several IOThreads: libvirt 10.0 (formatdomain, "iothreads" below the disk's driver).
 _SHARED_IOTHREADS_VERSION = 10_000_000
@@ -86,6 +91,20 @@ class LibvirtMachine:
         """Let the guest's CPUs run."""
         _call(f"resume of {self.name}", self._domain.resume)
 
+    def pause(self) -> None:
+        """Have the guest's CPUs stand still."""
+        _call(f"pause of {self.name}", self._domain.suspend)
+
+    def reset(self) -> None:
+        """Press the reset button."""
+        _call(f"reset of {self.name}", self._domain.reset)
+
+    def record_plan(self, xml: str) -> None:
+        """Replace the plan in the metadata of the running domain."""
+        kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
+        prefix, namespace = PLAN_PREFIX, PLAN_NAMESPACE
+        _call("record of the plan", lambda: self._domain.setMetadata(kind, xml, prefix, namespace, live))
+
     def ask_to_shut_down(self) -> None:
         """Press the ACPI power button."""
         flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
@@ -122,9 +141,8 @@ class LibvirtHypervisor:
         self._uri = uri
         self._on_event = on_event
         self._machine_uuid: str | None = None
-        self._connection: Any = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S)
-        self._host_cpus = len(_call("host CPUs", self._connection.getCPUMap)[1])
-        self._register()
+        self._connection: Any = None
+        self._open()
 
     @property
     def shares_iothreads(self) -> bool:
@@ -139,6 +157,15 @@ class LibvirtHypervisor:
         except _NoDomain:
             return None
         return self._watch(domain) if active else None
+
+    def find_again(self, name: str) -> LibvirtMachine | None:
+        """Open the lost connection again and find the domain behind it; None where either is not there yet."""
+        try:
+            self._open()
+            return self.find(name)
+        except HypervisorError as error:
+            _log.debug("not reconnected: %s", error)
+            return None
 
     def start_paused(self, xml: str) -> LibvirtMachine:
         """Start a transient domain whose CPUs do not run yet.
@@ -164,6 +191,12 @@ class LibvirtHypervisor:
         except HypervisorError as error:
             _log.warning("connection not closed: %s", error)
 
+    def _open(self) -> None:
+        uri = self._uri
+        self._connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S)
+        self._host_cpus = len(_call("host CPUs", self._connection.getCPUMap)[1])
+        self._register()
+
     def _watch(self, domain: Any) -> LibvirtMachine:
         machine = LibvirtMachine(domain, self._host_cpus)
         self._machine_uuid = machine.uuid
@@ -175,6 +208,14 @@ class LibvirtHypervisor:
         _call("events", lambda: connection.domainEventRegisterAny(None, lifecycle, self._lifecycle_changed, None))
         _call("events", lambda: connection.domainEventRegisterAny(None, reboot, self._rebooted, None))
         _call("events", lambda: connection.registerCloseCallback(self._closed, None))
+        self._keep_alive()
+
+    def _keep_alive(self) -> None:
+        """Have a daemon that went silent noticed; a driver inside this process has no such thing to offer."""
+        try:
+            _call("keepalive", lambda: self._connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT))
+        except HypervisorError as error:
+            _log.debug("no keepalive: %s", error)
 
     def _lifecycle_changed(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         translated = _lifecycle_event(event, detail)

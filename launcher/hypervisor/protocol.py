@@ -89,6 +89,15 @@ class Machine(Protocol):
     def resume(self) -> None:
         """Let the guest's CPUs run."""
 
+    def pause(self) -> None:
+        """Have the guest's CPUs stand still."""
+
+    def reset(self) -> None:
+        """Press the reset button."""
+
+    def record_plan(self, xml: str) -> None:
+        """Replace the plan in the domain's metadata, given as the XML element that holds it."""
+
     def ask_to_shut_down(self) -> None:
         """Press the ACPI power button; returns at once, the guest may take its time or ignore it."""
 
@@ -114,6 +123,9 @@ class Hypervisor(Protocol):
 
     def find(self, name: str) -> Machine | None:
         """Return the active domain of this name, if there is one."""
+
+    def find_again(self, name: str) -> Machine | None:
+        """Open the lost connection again and find the domain behind it; None where either is not there yet."""
 
     def start_paused(self, xml: str) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind."""

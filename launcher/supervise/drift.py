@@ -79,6 +79,21 @@ def _missing(required: Mapping[Role, CPUSet], observed: tuple[ObservedThread, ..
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """One role whose CPUs are others in a new plan."""
+
+    role: Role
+    cpus: CPUSet
+
+
+def moves(before: Pinning, after: Pinning, vcpus: int) -> tuple[Move, ...]:
+    """Return what changes from one plan to the next: the emulator, then vCPUs, then IOThreads, ascending."""
+    old = required_threads(before, vcpus)
+    new = required_threads(after, vcpus)
+    return tuple(Move(role=role, cpus=cpus) for role, cpus in new.items() if old.get(role) != cpus)
+
+
 def repairs(found: tuple[Drift, ...]) -> tuple[Repair, ...]:
     """Return one correction for every misplaced thread; a thread that is not there cannot be corrected."""
     return tuple(Repair(role=drift.role, tid=drift.tid, cpus=drift.planned) for drift in found if drift.tid is not None)

@@ -118,6 +118,28 @@ class StopRequested:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PauseRequested:
+    """Somebody wants the guest's CPUs to stand still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequested:
+    """Somebody wants a paused guest's CPUs to run again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetRequested:
+    """Somebody wants the guest reset, as by its reset button."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconnected:
+    """The connection to the hypervisor is there again, and the guest was found behind it; `running` as Adopted's."""
+
+    running: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CallFailed:
     """A call to the hypervisor failed or ran over its deadline."""
 
@@ -142,6 +164,9 @@ class Action(StrEnum):
 
     PROVE = "prove"
     RESUME = "resume"
+    PAUSE = "pause"
+    RESET = "reset"
+    RECONNECT = "reconnect"
     ASK_TO_SHUT_DOWN = "ask to shut down"
     DESTROY = "destroy"
     KILL = "kill"
@@ -154,6 +179,10 @@ Event = (
     | Disproved
     | PinningLost
     | StopRequested
+    | PauseRequested
+    | ResumeRequested
+    | ResetRequested
+    | Reconnected
     | CallFailed
     | QEMUGone
     | TimePassed
@@ -204,7 +233,13 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             return _gone(state, event, now_s, timing)
         case TimePassed():
             return _time_passed(state, now_s, timing)
-        case MachineRebooted() | ConnectionLost():
+        case PauseRequested() | ResumeRequested() | ResetRequested():
+            return state, _wanted_by(event, state)
+        case ConnectionLost():
+            return state, (Action.RECONNECT,)
+        case Reconnected():
+            return _reconnected(state, running=event.running)
+        case MachineRebooted():
             return state, ()
         case _:
             assert_never(event)
@@ -255,6 +290,26 @@ def _stop(state: State, event: StopRequested, now_s: float, timing: Timing) -> S
     # A guest whose CPUs stand still cannot see the power button.
     waken = (Action.RESUME,) if state.phase is Phase.PAUSED else ()
     return asked, (*waken, Action.ASK_TO_SHUT_DOWN)
+
+
+def _wanted_by(event: PauseRequested | ResumeRequested | ResetRequested, state: State) -> tuple[Action, ...]:
+    """Return what a person's wish comes to: nothing before the guest has run, nor once it is on its way out."""
+    match event, state.phase:
+        case PauseRequested(), Phase.RUNNING:
+            return (Action.PAUSE,)
+        case ResumeRequested(), Phase.PAUSED:
+            return (Action.RESUME,)
+        case ResetRequested(), Phase.RUNNING | Phase.PAUSED:
+            return (Action.RESET,)
+        case _:
+            return ()
+
+
+def _reconnected(state: State, *, running: bool) -> Step:
+    """Prove again after a break: who knows what was done meanwhile. What was missed is made up for by the state now."""
+    if state.phase in (Phase.RUNNING, Phase.PAUSED):
+        state = replace(state, phase=Phase.RUNNING if running else Phase.PAUSED)
+    return state, (Action.PROVE,)
 
 
 def _call_failed(state: State, event: CallFailed, now_s: float, timing: Timing) -> Step:

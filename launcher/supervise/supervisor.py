@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from launcher.errors import HypervisorError
+from launcher.errors import HostError, HypervisorError
+from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.process import QEMUProcess
-from launcher.hypervisor.protocol import Machine
+from launcher.hypervisor.protocol import Machine, MachinePaused, MachineState
 from launcher.planner.model import Pinning
 from launcher.supervise.children import ChildReaper, kill, wait_for_end
-from launcher.supervise.drift import Drift, Repair, drifts, repairs
+from launcher.supervise.damping import History, damp
+from launcher.supervise.drift import Drift, Move, drifts, moves, repairs
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -25,22 +27,30 @@ from launcher.supervise.lifecycle import (
     PinningLost,
     Proved,
     QEMUGone,
+    Reconnected,
     State,
     TimePassed,
     Timing,
     is_alive,
     step,
 )
-from launcher.supervise.roles import ObservedThread, ThreadKind
-from launcher.supervise.threads import ThreadObserver, confine_process, set_affinity
+from launcher.supervise.repairer import configure, put_right
+from launcher.supervise.roles import ObservedThread
+from launcher.supervise.snapshot import Exclusivity, Snapshot, StartUpPhase
+from launcher.supervise.tally import Tally
+from launcher.supervise.threads import ThreadObserver, confine_process
 
 _log = logging.getLogger(__name__)
 
 # Drift is to be repaired within a second; half of it leaves room for a busy machine.
 WATCH_INTERVAL_S = 0.5
+# The loop turns at least so often, so that a liveness probe can tell a guest that has nothing to say from a stuck loop.
+BEAT_INTERVAL_S = 5.0
 # Threads come and go while QEMU starts: a proof that fails is repaired and tried again.
 PROOF_ATTEMPTS = 5
 PROOF_PAUSE_S = 0.05
+# A daemon that restarts is back within seconds; a look every second costs nothing, and the guest runs meanwhile.
+RECONNECT_INTERVAL_S = 1.0
 
 
 class DriftPolicy(StrEnum):
@@ -54,13 +64,28 @@ class DriftPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What one supervisor is responsible for."""
+    """What one supervisor is responsible for, and the edges that it works through.
 
+    `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, and `record` turns it
+    into the metadata that the domain keeps. `reconnect` opens the lost connection again and finds the machine behind
+    it; None where that is not possible yet.
+    """
+
+    namespace: str
+    name: str
+    virt_type: str
     machine: Machine
     process: QEMUProcess
     pinning: Pinning
     vcpus: int
+    read_allowed: Callable[[], AllowedCPUs]
+    replan: Callable[[Pinning, AllowedCPUs], Pinning]
+    record: Callable[[Pinning], str]
+    reconnect: Callable[[], Machine | None]
     drift_policy: DriftPolicy = DriftPolicy.REPAIR
+    exclusivity: Exclusivity = Exclusivity.SHARED
+    exclusivity_reason: str = ""
+    start_up: tuple[StartUpPhase, ...] = ()
 
 
 class Supervisor:
@@ -73,18 +98,28 @@ class Supervisor:
         events: queue.SimpleQueue[Event],
         reaper: ChildReaper,
         timing: Timing,
-        on_proved: Callable[[tuple[ObservedThread, ...]], None],
+        on_proved: Callable[[Pinning, tuple[ObservedThread, ...]], None],
     ) -> None:
         """Take over the guest; `on_proved` is called with the evidence, in the loop's thread."""
         self._assignment = assignment
+        self._machine = assignment.machine
+        self._pinning = assignment.pinning
+        self._allowed = AllowedCPUs(cpus=assignment.pinning.cpuset, source=assignment.pinning.source)
         self._events = events
         self._reaper = reaper
         self._timing = timing
         self._on_proved = on_proved
         self._observer = ThreadObserver(assignment.process.pid)
         self._state = State()
+        self._phase_since = time.time()
+        self._paused_reason = ""
         self._watch_at_s = 0.0
-        self._reported: tuple[Drift, ...] = ()
+        self._threads: tuple[ObservedThread, ...] = ()
+        self._found: tuple[Drift, ...] = ()
+        self._verified_at: float | None = None
+        self._tally = Tally()
+        self._history = History()
+        self.snapshot = self._take_snapshot()
 
     def run(self, first: Event) -> Outcome:
         """Go through the guest's life from the first event on, and return how it ended."""
@@ -93,6 +128,7 @@ class Supervisor:
         while self._state.outcome is None:
             self._take(self._next_event())
             self._watch()
+            self.snapshot = self._take_snapshot()
         return self._state.outcome
 
     def _wait_for_qemu(self) -> None:
@@ -100,8 +136,8 @@ class Supervisor:
 
     def _next_event(self) -> Event:
         now_s = time.monotonic()
-        wake_at_s = [self._state.wake_at_s, self._watch_at_s if self._is_watching() else None]
-        timeout_s = min((max(at_s - now_s, 0.0) for at_s in wake_at_s if at_s is not None), default=None)
+        wake_at_s = (self._state.wake_at_s, self._watch_at_s if self._is_watching() else None, now_s + BEAT_INTERVAL_S)
+        timeout_s = min(max(at_s - now_s, 0.0) for at_s in wake_at_s if at_s is not None)
         try:
             return self._events.get(timeout=timeout_s)
         except queue.Empty:
@@ -110,33 +146,38 @@ class Supervisor:
     def _take(self, event: Event) -> None:
         before = self._state
         self._state, actions = step(before, event, time.monotonic(), self._timing)
-        if not isinstance(event, TimePassed):
-            _log.debug("event %s: phase %s, actions %s", event, self._state.phase, [str(action) for action in actions])
-        if self._state.phase is not before.phase:
-            _log.info("%s", self._state.phase)
-        if isinstance(event, CallFailed):
-            _log.warning("failed: %s", event.detail)
-        self._act(actions)
-
-    def _act(self, actions: tuple[Action, ...]) -> None:
-        calls = tuple(
-            action for action in actions if action in (Action.RESUME, Action.ASK_TO_SHUT_DOWN, Action.DESTROY)
-        )
+        self._note(event, before)
         if Action.PROVE in actions:
             self._prove()
         if Action.KILL in actions:
             _log.warning("killed: QEMU (pid %d) did not end otherwise", self._assignment.process.pid)
             kill(self._assignment.process)
+        calls = tuple(action for action in actions if action not in (Action.PROVE, Action.KILL))
         if calls:
             threading.Thread(target=self._call, args=(calls,), name="calls", daemon=True).start()
 
+    def _note(self, event: Event, before: State) -> None:
+        if isinstance(event, TimePassed):
+            return
+        _log.debug("event: %s; phase %s", event, self._state.phase)
+        if isinstance(event, CallFailed):
+            _log.warning("failed: %s", event.detail)
+        if isinstance(event, MachinePaused):
+            self._paused_reason = event.reason
+        if self._state.phase is not before.phase:
+            self._phase_since = time.time()
+            _log.info("phase: %s", self._state.phase)
+
     def _call(self, actions: tuple[Action, ...]) -> None:
         """Make these calls one after the other, outside the loop: a stopped QEMU would hold them for long."""
-        machine = self._assignment.machine
-        functions = {
+        machine = self._machine
+        functions: dict[Action, Callable[[], None]] = {
             Action.RESUME: machine.resume,
+            Action.PAUSE: machine.pause,
+            Action.RESET: machine.reset,
             Action.ASK_TO_SHUT_DOWN: machine.ask_to_shut_down,
             Action.DESTROY: machine.destroy,
+            Action.RECONNECT: self._reconnect,
         }
         for action in actions:
             _log.info("asked: %s", action)
@@ -145,24 +186,38 @@ class Supervisor:
             except HypervisorError as error:
                 self._events.put(CallFailed(action=action, detail=str(error)))
 
+    def _reconnect(self) -> None:
+        """Try until the hypervisor answers again; the guest runs meanwhile, and its end is seen without it."""
+        while self._state.outcome is None:
+            machine = self._assignment.reconnect()
+            if machine is not None:
+                self._machine = machine
+                self._events.put(Reconnected(running=machine.state() is MachineState.RUNNING))
+                return
+            time.sleep(RECONNECT_INTERVAL_S)
+
     def _prove(self) -> None:
         """Compare plan and kernel, repair and compare again; the guest runs only after the comparison holds."""
         for attempt in range(PROOF_ATTEMPTS):
-            observed = self._observer.observe()
-            found = self._drifts(observed)
-            if not found:
-                return self._report_proof(observed)
-            _log.info("not yet as planned: %s", "; ".join(map(str, found)))
-            self._repair(repairs(found))
+            self._look()
+            if not self._found:
+                return self._report_proof()
+            _log.info("differs: %s", _listed(self._found))
+            for repair in repairs(self._found):
+                put_right(self._machine, repair)
             time.sleep(PROOF_PAUSE_S * attempt)
-        return self._events.put(Disproved(detail="not pinned as planned: " + "; ".join(map(str, found))))
+        return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
-    def _report_proof(self, observed: tuple[ObservedThread, ...]) -> None:
-        confined = confine_process(self._assignment.pinning.emulator)
-        _log.info("verified: %d threads run where they were planned", len(observed))
-        _log.debug("confined: %d threads of the launcher to CPU %s", confined, self._assignment.pinning.emulator)
-        self._on_proved(observed)
+    def _report_proof(self) -> None:
+        confine_process(self._pinning.emulator)
+        _log.info("verified: %d threads run where they were planned", len(self._threads))
+        self._on_proved(self._pinning, self._threads)
         self._events.put(Proved())
+
+    def _look(self) -> None:
+        self._threads = self._observer.observe()
+        self._found = drifts(self._pinning, self._threads, self._assignment.vcpus)
+        self._verified_at = None if self._found else time.time()
 
     def _is_watching(self) -> bool:
         return is_alive(self._state) and self._assignment.drift_policy is not DriftPolicy.OFF
@@ -172,54 +227,112 @@ class Supervisor:
         if not self._is_watching() or now_s < self._watch_at_s:
             return
         self._watch_at_s = now_s + WATCH_INTERVAL_S
-        observed = self._observer.observe()
-        found = self._drifts(observed) if observed else ()
-        if found != self._reported:
-            for drift in found:
+        self._watch_cpuset()
+        before = set(self._found)
+        self._look()
+        if not self._threads:
+            # QEMU is gone; the kernel's own word of it is on its way.
+            return
+        for drift in self._found:
+            if drift not in before:
                 _log.warning("drifted: %s", drift)
-        self._reported = found
-        if found:
-            self._answer(found)
+                self._tally = self._tally.with_drift(drift.role.kind)
+        if self._found:
+            self._answer(now_s)
+        elif before:
+            _log.info("verified: %d threads run where they were planned", len(self._threads))
 
-    def _answer(self, found: tuple[Drift, ...]) -> None:
+    def _answer(self, now_s: float) -> None:
         match self._assignment.drift_policy:
             case DriftPolicy.REPAIR:
-                self._repair(repairs(found))
+                self._repair(now_s)
             case DriftPolicy.FAIL:
-                self._fail(found)
+                self._take(PinningLost(detail=f"drifted: {_listed(self._found)}"))
             case DriftPolicy.REPORT | DriftPolicy.OFF:
                 pass
 
-    def _fail(self, found: tuple[Drift, ...]) -> None:
-        self._take(PinningLost(detail="drifted: " + "; ".join(map(str, found))))
+    def _repair(self, now_s: float) -> None:
+        damped = damp(self._history, repairs(self._found), now_s)
+        for repair in damped.refused:
+            _log.warning("flapping: %s was repaired too often within a minute and is left alone", repair.role)
+        for repair in damped.wanted:
+            if put_right(self._machine, repair):
+                self._tally = self._tally.with_repair(repair.role.kind)
+        self._history = damped.history
+        if damped.wanted:
+            self._look()
 
-    def _drifts(self, observed: tuple[ObservedThread, ...]) -> tuple[Drift, ...]:
-        return drifts(self._assignment.pinning, observed, self._assignment.vcpus)
-
-    def _repair(self, wanted: tuple[Repair, ...]) -> None:
-        for repair in wanted:
-            try:
-                self._put_right(repair)
-            except (OSError, HypervisorError) as error:
-                _log.warning("not repaired: %s to CPU %s: %s", repair.role, repair.cpus, error)
-            else:
-                _log.info("repaired: %s to CPU %s", repair.role, repair.cpus)
-
-    def _put_right(self, repair: Repair) -> None:
-        """Set the affinity directly; a QEMU of another user is reached through libvirt, as far as libvirt goes."""
+    def _watch_cpuset(self) -> None:
+        """Look at the cpuset; where it changed so that the plan no longer holds, plan anew."""
         try:
-            set_affinity(repair.tid, repair.cpus)
-        except PermissionError:
-            self._pin_through_libvirt(repair)
+            allowed = self._assignment.read_allowed()
+        except HostError as error:
+            _log.debug("cpuset not read: %s", error)
+            return
+        if allowed.cpus == self._allowed.cpus:
+            return
+        _log.warning("cpuset: %s, read from %s (was %s)", allowed.cpus, allowed.source, self._allowed.cpus)
+        self._allowed = allowed
+        self._tally = self._tally.with_cpuset_change()
+        if self._assignment.drift_policy is DriftPolicy.REPAIR:
+            self._replan(allowed)
 
-    def _pin_through_libvirt(self, repair: Repair) -> None:
-        machine, number = self._assignment.machine, repair.role.number or 0
-        match repair.role.kind:
-            case ThreadKind.VCPU:
-                machine.pin_vcpu(number, repair.cpus)
-            case ThreadKind.IOTHREAD:
-                machine.pin_iothread(number, repair.cpus)
-            case ThreadKind.EMULATOR:
-                machine.pin_emulator(repair.cpus)
-            case ThreadKind.WORKER:
-                raise HypervisorError("the thread belongs to another user, and libvirt has no call for it")
+    def _replan(self, allowed: AllowedCPUs) -> None:
+        try:
+            pinning = self._assignment.replan(self._pinning, allowed)
+        except HostError as error:
+            _log.warning("not replanned: %s", error)
+            return
+        moved = moves(self._pinning, pinning, self._assignment.vcpus)
+        self._pinning = pinning
+        _log.log(
+            logging.WARNING if pinning.degraded else logging.INFO,
+            "replanned: %s%s",
+            ", ".join(f"{move.role} to CPU {move.cpus}" for move in moved) or "nothing moves",
+            "; degraded: vCPUs share CPUs" if pinning.degraded else "",
+        )
+        confine_process(pinning.emulator)
+        self._look()
+        for repair in repairs(self._found):
+            put_right(self._machine, repair)
+        threading.Thread(target=self._configure, args=(pinning, moved), name="calls", daemon=True).start()
+
+    def _configure(self, pinning: Pinning, moved: tuple[Move, ...]) -> None:
+        """Have libvirt's configuration and our record follow the plan that the kernel already has."""
+        try:
+            for move in moved:
+                configure(self._machine, move.role, move.cpus)
+            self._machine.record_plan(self._assignment.record(pinning))
+        except HypervisorError as error:
+            _log.warning("not recorded: %s", error)
+
+    def _take_snapshot(self) -> Snapshot:
+        assignment = self._assignment
+        return Snapshot(
+            namespace=assignment.namespace,
+            name=assignment.name,
+            uuid=self._machine.uuid,
+            pid=assignment.process.pid,
+            virt_type=assignment.virt_type,
+            phase=self._state.phase,
+            phase_since=self._phase_since,
+            pinning=self._pinning,
+            beat_s=time.monotonic(),
+            vcpus=assignment.vcpus,
+            threads=self._threads,
+            drifts=self._found,
+            verified_at=self._verified_at,
+            paused_reason=self._paused_reason,
+            drift_counts=self._tally.drifts,
+            repair_counts=self._tally.repairs,
+            cpuset=str(self._allowed.cpus),
+            cpuset_source=self._allowed.source,
+            cpuset_changes=self._tally.cpuset_changes,
+            exclusivity=assignment.exclusivity,
+            exclusivity_reason=assignment.exclusivity_reason,
+            start_up=assignment.start_up,
+        )
+
+
+def _listed(found: tuple[Drift, ...]) -> str:
+    return "; ".join(map(str, found))

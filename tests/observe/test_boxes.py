@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,8 +14,10 @@ from launcher.cpuset import CPUSet
 from launcher.observe.boxes import MOST_CPUS_IN_BOXES, draw_boxes
 from launcher.observe.picture import picture_of
 from launcher.observe.text import columns
+from tests.goldens import assert_golden
 from tests.observe.examples import EXAMPLES, Example, examples, host_of, pinning_of
-from tests.observe.goldens import assert_golden
+
+GOLDEN = Path(__file__).parent / "golden"
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _TITLE = re.compile(r"(core|cache|node) \d+|sockets? [\d,-]+|[\d.]+ (GiB|bytes)")
@@ -37,19 +40,19 @@ def _cells(drawing: str) -> str:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_drawing_is_the_golden_one(name: str) -> None:
-    assert_golden(f"boxes-{name}.txt", _drawn(EXAMPLES[name]()))
+    assert_golden(GOLDEN / f"boxes-{name}.txt", _drawn(EXAMPLES[name]()))
 
 
 def test_drawing_in_colour_is_the_golden_one() -> None:
-    assert_golden("boxes-colour.txt", _drawn(EXAMPLES["degraded-offline3"](), colour=True))
+    assert_golden(GOLDEN / "boxes-colour.txt", _drawn(EXAMPLES["degraded-offline3"](), colour=True))
 
 
 def test_drawing_in_ascii_is_the_golden_one() -> None:
-    assert_golden("boxes-ascii.txt", _drawn(EXAMPLES["desktop-1n4c2t"](), ascii_only=True))
+    assert_golden(GOLDEN / "boxes-ascii.txt", _drawn(EXAMPLES["desktop-1n4c2t"](), ascii_only=True))
 
 
 def test_drawing_for_a_wide_terminal_is_the_golden_one() -> None:
-    assert_golden("boxes-wide.txt", _drawn(EXAMPLES["server-2n2l8c2t"](), width=132))
+    assert_golden(GOLDEN / "boxes-wide.txt", _drawn(EXAMPLES["server-2n2l8c2t"](), width=132))
 
 
 @given(example=examples(), width=st.integers(10, 200))

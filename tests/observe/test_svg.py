@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +13,10 @@ from lxml import etree
 
 from launcher.observe.picture import picture_of
 from launcher.observe.svg import draw_svg
+from tests.goldens import assert_golden
 from tests.observe.examples import EXAMPLES, Example, examples, host_of, pinning_of
-from tests.observe.goldens import assert_golden
+
+GOLDEN = Path(__file__).parent / "golden"
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _CELLS = {"vcpu", "shared", "housekeeping", "floating", "spare", "others"}
@@ -57,7 +60,7 @@ def _overlap(one: _Box, other: _Box) -> bool:
 @pytest.mark.parametrize("name", ["desktop-1n4c2t", "hybrid-2x2t-4x1t", "degraded-offline3", "cpus-in-no-node"])
 def test_document_is_the_golden_one(name: str) -> None:
     example = EXAMPLES[name]()
-    assert_golden(f"svg-{name}.svg", draw_svg(picture_of(example.pinning, example.host)))
+    assert_golden(GOLDEN / f"svg-{name}.svg", draw_svg(picture_of(example.pinning, example.host)))
 
 
 @given(example=examples())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,8 +12,10 @@ from hypothesis import strategies as st
 from launcher.cpuset import CPUSet
 from launcher.observe.tables import MOST_LINES, ThreadRow, placement_table, threads_table
 from launcher.observe.text import columns
+from tests.goldens import assert_golden
 from tests.observe.examples import EXAMPLES, Example, examples, host_of, pinning_of
-from tests.observe.goldens import assert_golden
+
+GOLDEN = Path(__file__).parent / "golden"
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -41,22 +44,22 @@ def _many(*, count: int) -> list[ThreadRow]:
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_placement_is_the_golden_one(name: str) -> None:
     example = EXAMPLES[name]()
-    assert_golden(f"placement-{name}.txt", placement_table(example.pinning, host=example.host, colour=False))
+    assert_golden(GOLDEN / f"placement-{name}.txt", placement_table(example.pinning, host=example.host, colour=False))
 
 
 def test_explained_placement_is_the_golden_one() -> None:
     example = EXAMPLES["desktop-1n4c2t"]()
     table = placement_table(example.pinning, host=example.host, colour=True, explain=True)
-    assert_golden("placement-explained-colour.txt", table)
+    assert_golden(GOLDEN / "placement-explained-colour.txt", table)
 
 
 @pytest.mark.parametrize("colour", [False, True])
 def test_threads_are_the_golden_ones(*, colour: bool) -> None:
-    assert_golden(f"threads{'-colour' * colour}.txt", threads_table(_THREADS, colour=colour))
+    assert_golden(GOLDEN / f"threads{'-colour' * colour}.txt", threads_table(_THREADS, colour=colour))
 
 
 def test_many_threads_are_summed_up_but_for_those_that_drifted() -> None:
-    assert_golden("threads-many.txt", threads_table(_many(count=100), colour=False))
+    assert_golden(GOLDEN / "threads-many.txt", threads_table(_many(count=100), colour=False))
 
 
 def test_no_threads_are_a_table_too() -> None:

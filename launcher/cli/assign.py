@@ -1,0 +1,61 @@
+"""The supervisor's assignment: what it is responsible for, and the edges of this machine that it works through."""
+
+from __future__ import annotations
+
+from launcher.cli.begin import Beginning, Found
+from launcher.cli.machine import native_arch, own_affinity, this_machine
+from launcher.domain.identity import domain_name, plan_record
+from launcher.host.cgroup import read_allowed_cpus, read_cpuset_partition
+from launcher.host.model import AllowedCPUs
+from launcher.host.sysfs import read_host
+from launcher.hypervisor.process import find_qemu
+from launcher.hypervisor.protocol import Hypervisor
+from launcher.planner.demand import cpu_demand
+from launcher.planner.model import Pinning
+from launcher.planner.replan import replan
+from launcher.supervise.exclusivity import Evidence, Grade, grade
+from launcher.supervise.supervisor import Assignment, DriftPolicy
+from launcher.vmi.guest import Guest
+
+
+def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
+    """Gather everything that the supervisor needs; raises HypervisorError where QEMU is not on this machine."""
+    guest, tree = beginning.guest, this_machine()
+    # The launcher confines itself later on; what it may use by then says nothing of the container's cpuset.
+    affinity = own_affinity()
+
+    def read_allowed() -> AllowedCPUs:
+        return read_allowed_cpus(tree, affinity)
+
+    def plan_anew(pinning: Pinning, allowed: AllowedCPUs) -> Pinning:
+        return replan(pinning, guest, read_host(tree, native_arch()), allowed)
+
+    exclusive = _grade(guest, found.pinning)
+    return Assignment(
+        namespace=guest.namespace,
+        name=guest.name,
+        virt_type=found.virt_type,
+        machine=found.machine,
+        process=find_qemu(found.machine.uuid),
+        pinning=found.pinning,
+        vcpus=guest.cpu.topology.vcpus,
+        read_allowed=read_allowed,
+        replan=plan_anew,
+        record=plan_record,
+        reconnect=lambda: hypervisor.find_again(domain_name(guest)),
+        drift_policy=DriftPolicy(beginning.options.drift),
+        exclusivity=exclusive.exclusivity,
+        exclusivity_reason=exclusive.reason,
+        start_up=beginning.stopwatch.phases,
+    )
+
+
+def _grade(guest: Guest, pinning: Pinning) -> Grade:
+    evidence = Evidence(
+        cpuset=pinning.cpuset,
+        source=pinning.source,
+        online=read_host(this_machine(), native_arch()).online,
+        needed=cpu_demand(guest).total,
+        partition=read_cpuset_partition(this_machine()),
+    )
+    return grade(evidence)

@@ -1,0 +1,49 @@
+"""The evidence that the cpuset's CPUs are ours alone, graded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from launcher.cpuset import CPUSet
+from launcher.supervise.snapshot import Exclusivity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of the cpuset: its partition type (cgroup v2), the CPUs that a kubelet's state file gives to one
+    container alone, the number that the guest needs, and the machine's online CPUs."""
+
+    cpuset: CPUSet
+    source: str
+    online: CPUSet
+    needed: int
+    partition: str | None = None
+    kubelet_assignments: tuple[CPUSet, ...] = ()
+    kubelet_source: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grade:
+    """How sure it is that nobody else runs on the CPUs, and the evidence in a sentence."""
+
+    exclusivity: Exclusivity
+    reason: str
+
+
+def grade(evidence: Evidence) -> Grade:
+    """Grade the evidence: proven by the kernel or the kubelet, likely by the size alone, shared otherwise.
+
+    A cpuset partition (`cpuset.cpus.partition`: root or isolated, Documentation/admin-guide/cgroup-v2.rst) is exclusive
+    among its siblings; the kubelet's static CPU manager lists exclusive CPUs container by container.
+    """
+    if evidence.partition in ("root", "isolated"):
+        return Grade(exclusivity=Exclusivity.PROVEN, reason=f"the cpuset is a partition ({evidence.partition})")
+    if evidence.cpuset and evidence.cpuset in evidence.kubelet_assignments:
+        reason = f"{evidence.kubelet_source} gives CPU {evidence.cpuset} to one container"
+        return Grade(exclusivity=Exclusivity.PROVEN, reason=reason)
+    size, machine = len(evidence.cpuset), len(evidence.online)
+    if size == evidence.needed and size < machine:
+        reason = f"the cpuset holds exactly the {size} CPUs that the guest needs, of the machine's {machine}"
+        return Grade(exclusivity=Exclusivity.LIKELY, reason=reason)
+    reason = f"the cpuset holds {size} of the machine's {machine} CPUs, the guest needs {evidence.needed}"
+    return Grade(exclusivity=Exclusivity.SHARED, reason=reason)

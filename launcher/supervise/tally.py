@@ -1,0 +1,33 @@
+"""The counts that the supervisor keeps: drifts and repairs by the kind of thread, and changes of the cpuset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from launcher.supervise.roles import ThreadKind
+from launcher.supervise.snapshot import Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """What has happened since the launcher took over; every kind of thread is listed from the beginning."""
+
+    drifts: tuple[Count, ...] = tuple(Count(kind=kind, times=0) for kind in ThreadKind)
+    repairs: tuple[Count, ...] = tuple(Count(kind=kind, times=0) for kind in ThreadKind)
+    cpuset_changes: int = 0
+
+    def with_drift(self, kind: ThreadKind) -> Tally:
+        """Return the tally with one drift more."""
+        return replace(self, drifts=_one_more(self.drifts, kind))
+
+    def with_repair(self, kind: ThreadKind) -> Tally:
+        """Return the tally with one repair more."""
+        return replace(self, repairs=_one_more(self.repairs, kind))
+
+    def with_cpuset_change(self) -> Tally:
+        """Return the tally with one change of the cpuset more."""
+        return replace(self, cpuset_changes=self.cpuset_changes + 1)
+
+
+def _one_more(counts: tuple[Count, ...], kind: ThreadKind) -> tuple[Count, ...]:
+    return tuple(replace(count, times=count.times + 1) if count.kind is kind else count for count in counts)
