@@ -89,14 +89,14 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
     formats = find_files(guest)
-    template = read_template(options, native_arch())
+    template = read_template(options, guest.arch)
     pinning = _plan(beginning)
     blueprint = Blueprint(
         guest=guest,
         pinning=pinning,
         iothreads=lay_out_iothreads(guest),
         virt_type=virt_type,
-        arch=native_arch(),
+        arch=guest.arch,
         console=console_paths(root_of(options), guest),
         image_formats=formats,
         shares_iothreads=hypervisor.shares_iothreads,

@@ -22,11 +22,11 @@ def run(options: Namespace) -> ExitStatus:
         pinning=plan(guest, host, allowed),
         iothreads=lay_out_iothreads(guest),
         virt_type=virt_type_of(options),
-        arch=host.arch,
+        arch=guest.arch,
         console=console_paths(root_of(options), guest),
         image_formats=image_formats(guest),
     )
-    xml = render(blueprint, *read_template(options, host.arch))
+    xml = render(blueprint, *read_template(options, guest.arch))
     if options.format == "argv":
         from launcher.cli.connection import open_hypervisor  # noqa: PLC0415 - libvirt is needed only here
 

@@ -12,19 +12,15 @@ from contextlib import contextmanager
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
-from launcher.cli.machine import console_paths, load, root_of
-from launcher.cli.plan import terminal
+from launcher.cli.machine import load, root_of
+from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus
-from launcher.observe.console import ConsoleFollower
-from launcher.observe.logs import LogFormat, configure_logging, resolved
-from launcher.observe.tables import ThreadRow, placement_table, threads_table
-from launcher.observe.text import console_line
-from launcher.planner.model import Pinning
+from launcher.hypervisor.protocol import Hypervisor
+from launcher.observe.logs import LogFormat, configure_logging
+from launcher.observe.qemulog import QEMULog
 from launcher.supervise.children import ChildReaper
-from launcher.supervise.drift import required_threads
-from launcher.supervise.lifecycle import Adopted, Event, Outcome, Started, StopRequested, Timing
-from launcher.supervise.roles import ObservedThread
+from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.supervisor import Supervisor
 from launcher.vmi.guest import Guest
@@ -47,32 +43,41 @@ def run(options: Namespace) -> ExitStatus:
     guest = load(options)
     stopwatch.lap("manifest")
     reaper = ChildReaper()
-    with open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor:
+    beginning = Beginning(
+        guest=guest,
+        options=options,
+        stopwatch=stopwatch,
+        is_stopping=lambda: not events.empty(),
+        on_planned=lambda pinning: show_plan(options, pinning),
+    )
+    with (
+        open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
+        qemu_log_shown(options, guest) as qemu_log,
+    ):
         stopwatch.lap("connect")
-        beginning = Beginning(
-            guest=guest,
-            options=options,
-            stopwatch=stopwatch,
-            is_stopping=lambda: not events.empty(),
-            on_planned=lambda pinning: _show_plan(options, pinning),
+        outcome = _supervise(hypervisor, beginning, events, reaper)
+    return _report(outcome, qemu_log)
+
+
+def _supervise(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> Outcome:
+    options, guest = beginning.options, beginning.guest
+    found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
+    with _destroyed_on_error(found), console_shown(options, guest, found):
+        supervisor = Supervisor(
+            assignment_of(found, beginning, hypervisor),
+            events=events,
+            reaper=reaper,
+            timing=Timing(grace_period_s=_grace_period_s(options, guest)),
+            on_proved=lambda pinning, observed: show_proof(options, pinning, observed, guest.cpu.topology.vcpus),
         )
-        found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
-        with _destroyed_on_error(found), _console_shown(options, guest, found):
-            supervisor = Supervisor(
-                assignment_of(found, beginning, hypervisor),
-                events=events,
-                reaper=reaper,
-                timing=Timing(grace_period_s=_grace_period_s(options, guest)),
-                on_proved=lambda pinning, observed: _show_proof(options, guest, pinning, observed),
-            )
-            outcome = supervisor.run(found.first_event)
-    return _report(outcome)
+        return supervisor.run(found.first_event)
 
 
-def _report(outcome: Outcome) -> ExitStatus:
+def _report(outcome: Outcome, qemu_log: QEMULog) -> ExitStatus:
     level = logging.INFO if outcome.status is ExitStatus.POWERED_OFF else logging.ERROR
     _log.log(level, "ended: %s (exit status %d)", outcome.reason, outcome.status)
-    write_termination_message(outcome.status, outcome.reason)
+    last_words = qemu_log.last_words if outcome.status is ExitStatus.CRASHED else ""
+    write_termination_message(outcome.status, f"{outcome.reason}\n{last_words}".rstrip())
     return outcome.status
 
 
@@ -92,37 +97,6 @@ def _grace_period_s(options: Namespace, guest: Guest) -> float:
     return DEFAULT_GRACE_PERIOD_S if guest.grace_period_s is None else float(guest.grace_period_s)
 
 
-def _show_plan(options: Namespace, pinning: Pinning) -> None:
-    _log.info("planned: %d vCPUs on CPU %s", len(pinning.vcpus), pinning.cpuset)
-    for warning in pinning.warnings:
-        _log.warning("planned: %s", warning)
-    if _for_people(options):
-        width, colour = terminal()
-        print(placement_table(pinning, width=width, colour=colour), flush=True)
-
-
-def _show_proof(options: Namespace, guest: Guest, pinning: Pinning, observed: tuple[ObservedThread, ...]) -> None:
-    if not _for_people(options):
-        return
-    required = required_threads(pinning, guest.cpu.topology.vcpus)
-    rows = tuple(
-        ThreadRow(
-            tid=thread.tid,
-            name=thread.name,
-            role=str(thread.role),
-            planned=required.get(thread.role, pinning.emulator),
-            actual=thread.cpus,
-        )
-        for thread in observed
-    )
-    width, colour = terminal()
-    print(threads_table(rows, width=width, colour=colour), flush=True)
-
-
-def _for_people(options: Namespace) -> bool:
-    return resolved(LogFormat(options.log_format)) is LogFormat.TEXT
-
-
 @contextmanager
 def _destroyed_on_error(found: Found) -> Iterator[None]:
     """Leave no guest behind that the launcher started and then failed to supervise; an adopted one is left alone."""
@@ -132,25 +106,3 @@ def _destroyed_on_error(found: Found) -> Iterator[None]:
         if isinstance(found.first_event, Started):
             found.machine.destroy()
         raise
-
-
-@contextmanager
-def _console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[None]:
-    """Copy the guest's console to standard output, line by line, where the manifest wants it logged.
-
-    Of an adopted guest only what comes from now on: the rest was shown by the launcher before this one.
-    """
-    if not (guest.serial.attached and guest.serial.logged):
-        yield
-        return
-    log = console_paths(root_of(options), guest).log
-    follower = ConsoleFollower(log, _print_console_line, from_end=isinstance(found.first_event, Adopted))
-    follower.start()
-    try:
-        yield
-    finally:
-        follower.stop()
-
-
-def _print_console_line(line: str) -> None:
-    print(f"console | {console_line(line)}", flush=True)

@@ -106,8 +106,8 @@ class LibvirtMachine:
         _call("record of the plan", lambda: self._domain.setMetadata(kind, xml, prefix, namespace, live))
 
     def ask_to_shut_down(self) -> None:
-        """Press the ACPI power button."""
-        flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+        """Ask the guest agent, and press the ACPI power button where there is none that answers."""
+        flags = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
         _call(f"shutdown of {self.name}", lambda: self._domain.shutdownFlags(flags))
 
     def destroy(self) -> None:

@@ -1,0 +1,96 @@
+"""What a run shows while it goes on: the plan, the proof, the guest's console and QEMU's own words."""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launcher.cli.begin import Found
+from launcher.cli.machine import console_paths, root_of
+from launcher.cli.plan import terminal
+from launcher.domain.identity import domain_name
+from launcher.observe.console import ConsoleFollower
+from launcher.observe.logs import LogFormat, resolved
+from launcher.observe.qemulog import QEMULog
+from launcher.observe.tables import ThreadRow, placement_table, threads_table
+from launcher.observe.text import console_line
+from launcher.planner.model import Pinning
+from launcher.supervise.drift import required_threads
+from launcher.supervise.lifecycle import Adopted
+from launcher.supervise.roles import ObservedThread
+from launcher.vmi.guest import Guest
+
+_log = logging.getLogger(__name__)
+
+
+def show_plan(options: Namespace, pinning: Pinning) -> None:
+    """Log that the placement is made, its warnings, and show it to people as a table."""
+    _log.info("planned: %d vCPUs on CPU %s", len(pinning.vcpus), pinning.cpuset)
+    for warning in pinning.warnings:
+        _log.warning("planned: %s", warning)
+    if _for_people(options):
+        width, colour = terminal()
+        print(placement_table(pinning, width=width, colour=colour), flush=True)
+
+
+def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> None:
+    """Show every thread with its planned and its actual CPUs to people."""
+    if not _for_people(options):
+        return
+    required = required_threads(pinning, vcpus)
+    rows = tuple(
+        ThreadRow(
+            tid=thread.tid,
+            name=thread.name,
+            role=str(thread.role),
+            planned=required.get(thread.role, pinning.emulator),
+            actual=thread.cpus,
+        )
+        for thread in observed
+    )
+    width, colour = terminal()
+    print(threads_table(rows, width=width, colour=colour), flush=True)
+
+
+def _for_people(options: Namespace) -> bool:
+    return resolved(LogFormat(options.log_format)) is LogFormat.TEXT
+
+
+@contextmanager
+def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[None]:
+    """Copy the guest's console to standard output, line by line, where the manifest wants it logged.
+
+    Of an adopted guest only what comes from now on: the rest was shown by the launcher before this one.
+    """
+    if not (guest.serial.attached and guest.serial.logged):
+        yield
+        return
+    log = console_paths(root_of(options), guest).log
+    with _followed(Path(log), ConsoleFollower(log, _print_line, from_end=isinstance(found.first_event, Adopted))):
+        yield
+
+
+def _print_line(line: str) -> None:
+    print(f"console | {console_line(line)}", flush=True)
+
+
+@contextmanager
+def qemu_log_shown(options: Namespace, guest: Guest) -> Iterator[QEMULog]:
+    """Pass on what QEMU says from now on, marked, as log lines; libvirt keeps it in a file of the domain's name."""
+    path = root_of(options) / "log" / "qemu" / f"{domain_name(guest)}.log"
+    qemu_log = QEMULog(lambda line: _log.info("qemu: %s", console_line(line)))
+    with _followed(path, ConsoleFollower(str(path), qemu_log.take, from_end=path.exists())):
+        yield qemu_log
+
+
+@contextmanager
+def _followed(path: Path, follower: ConsoleFollower) -> Iterator[None]:
+    _log.debug("following: %s", path)
+    follower.start()
+    try:
+        yield
+    finally:
+        follower.stop()
