@@ -81,6 +81,20 @@ def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
         help="what to do about a thread that no longer runs where it was planned (%(default)s)",
     )
     _add_setting(
+        verb,
+        "--exclusive-cpus",
+        default="warn",
+        choices=("require", "warn"),
+        help="what to do where others may use the cpuset's CPUs: refuse to start, or say so (%(default)s)",
+    )
+    _add_setting(
+        verb,
+        "--kubelet-state",
+        default="/var/lib/kubelet/cpu_manager_state",
+        metavar="FILE",
+        help="the kubelet's CPU manager state, evidence that CPUs are exclusive, where it can be read (%(default)s)",
+    )
+    _add_setting(
         verb, "--settle-timeout", default="10", type=_seconds, metavar="SECONDS",
         help="how long to wait for a cpuset into which the guest fits (%(default)s)",
     )  # fmt: skip

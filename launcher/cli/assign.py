@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from launcher.cli.begin import Beginning, Found
+from launcher.cli.evidence import grade_cpus, warn_of_quota
 from launcher.cli.machine import native_arch, own_affinity, this_machine
 from launcher.domain.identity import domain_name, plan_record
-from launcher.host.cgroup import read_allowed_cpus, read_cpuset_partition
+from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
 from launcher.hypervisor.process import find_qemu
 from launcher.hypervisor.protocol import Hypervisor
-from launcher.planner.demand import cpu_demand
 from launcher.planner.model import Pinning
 from launcher.planner.replan import replan
-from launcher.supervise.exclusivity import Evidence, Grade, grade
 from launcher.supervise.supervisor import Assignment, DriftPolicy
-from launcher.vmi.guest import Guest
 
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
@@ -30,7 +28,8 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
     def plan_anew(pinning: Pinning, allowed: AllowedCPUs) -> Pinning:
         return replan(pinning, guest, read_host(tree, native_arch()), allowed)
 
-    exclusive = _grade(guest, found.pinning)
+    exclusive = grade_cpus(guest, found.pinning, beginning.options)
+    warn_of_quota(guest, found.pinning)
     return Assignment(
         namespace=guest.namespace,
         name=guest.name,
@@ -48,14 +47,3 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         exclusivity_reason=exclusive.reason,
         start_up=beginning.stopwatch.phases,
     )
-
-
-def _grade(guest: Guest, pinning: Pinning) -> Grade:
-    evidence = Evidence(
-        cpuset=pinning.cpuset,
-        source=pinning.source,
-        online=read_host(this_machine(), native_arch()).online,
-        needed=cpu_demand(guest).total,
-        partition=read_cpuset_partition(this_machine()),
-    )
-    return grade(evidence)

@@ -16,6 +16,7 @@ from launcher.hypervisor.deadline import call_within
 from launcher.hypervisor.protocol import (
     ConnectionLost,
     EndReason,
+    MachineAilment,
     MachineEnded,
     MachineEvent,
     MachinePaused,
@@ -207,6 +208,9 @@ class LibvirtHypervisor:
         lifecycle, reboot = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT
         _call("events", lambda: connection.domainEventRegisterAny(None, lifecycle, self._lifecycle_changed, None))
         _call("events", lambda: connection.domainEventRegisterAny(None, reboot, self._rebooted, None))
+        watchdog, io_error = libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
+        _call("events", lambda: connection.domainEventRegisterAny(None, watchdog, self._watchdog_fired, None))
+        _call("events", lambda: connection.domainEventRegisterAny(None, io_error, self._io_failed, None))
         _call("events", lambda: connection.registerCloseCallback(self._closed, None))
         self._keep_alive()
 
@@ -225,6 +229,16 @@ class LibvirtHypervisor:
     def _rebooted(self, _connection: Any, domain: Any, _opaque: Any) -> None:
         if self._is_ours(domain):
             self._on_event(MachineRebooted())
+
+    def _watchdog_fired(self, _connection: Any, domain: Any, action: int, _opaque: Any) -> None:
+        if self._is_ours(domain):
+            self._on_event(MachineAilment(detail=f"the guest's watchdog fired (action {action})"))
+
+    def _io_failed(
+        self, _connection: Any, domain: Any, source: str, device: str, _action: int, reason: str, _opaque: Any
+    ) -> None:
+        if self._is_ours(domain):
+            self._on_event(MachineAilment(detail=f"I/O error on {device} ({source}): {reason or 'no reason given'}"))
 
     def _closed(self, _connection: Any, reason: int, _opaque: Any) -> None:
         self._on_event(ConnectionLost(reason=f"{self._uri} (reason {reason})"))

@@ -60,13 +60,28 @@ class MachineRebooted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineAilment:
+    """Something went wrong inside the guest or with its disks that does not by itself end it."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLost:
     """The daemon behind the connection is gone; QEMU may well live."""
 
     reason: str
 
 
-MachineEvent = MachineResumed | MachinePaused | MachineShuttingDown | MachineEnded | MachineRebooted | ConnectionLost
+MachineEvent = (
+    MachineResumed
+    | MachinePaused
+    | MachineShuttingDown
+    | MachineEnded
+    | MachineRebooted
+    | MachineAilment
+    | ConnectionLost
+)
 
 
 class Machine(Protocol):

@@ -44,9 +44,10 @@ def conditions(previous: Iterable[Condition], snapshot: Snapshot, now: float) ->
     return tuple(_since(before.get(claim.type), claim, now) for claim in _claims(snapshot))
 
 
-def is_true(snapshot: Snapshot, type_: ConditionType) -> bool:
-    """Tell whether the snapshot's condition of this type is true now, recorded in it or not."""
-    return any(claim.type is type_ and claim.status is ConditionStatus.TRUE for claim in _claims(snapshot))
+def condition_of(snapshot: Snapshot, type_: ConditionType) -> Condition:
+    """Return one condition of the snapshot: the recorded one, else as the snapshot has it, since its phase began."""
+    all_ = snapshot.conditions or conditions((), snapshot, snapshot.phase_since)
+    return next(condition for condition in all_ if condition.type is type_)
 
 
 def _since(before: Condition | None, claim: _Claim, now: float) -> Condition:

@@ -10,11 +10,13 @@ from launcher.supervise.snapshot import Exclusivity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known of the cpuset: its partition type (cgroup v2), the CPUs that a kubelet's state file gives to one
-    container alone, the number that the guest needs, and the machine's online CPUs."""
+    """What is known of the cpuset.
+
+    `online` are the machine's CPUs, `needed` the number that the guest asks for, `partition` the cpuset's partition
+    type (cgroup v2), and `kubelet_assignments` the CPUs that a kubelet's state file gives to one container each.
+    """
 
     cpuset: CPUSet
-    source: str
     online: CPUSet
     needed: int
     partition: str | None = None

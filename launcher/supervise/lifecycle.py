@@ -10,6 +10,7 @@ from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import (
     ConnectionLost,
     EndReason,
+    MachineAilment,
     MachineEnded,
     MachinePaused,
     MachineRebooted,
@@ -191,6 +192,7 @@ Event = (
     | MachineShuttingDown
     | MachineEnded
     | MachineRebooted
+    | MachineAilment
     | ConnectionLost
 )
 
@@ -239,7 +241,7 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             return state, (Action.RECONNECT,)
         case Reconnected():
             return _reconnected(state, running=event.running)
-        case MachineRebooted():
+        case MachineRebooted() | MachineAilment():
             return state, ()
         case _:
             assert_never(event)

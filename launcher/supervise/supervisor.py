@@ -13,7 +13,14 @@ from enum import StrEnum
 from launcher.errors import HostError, HypervisorError
 from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.process import QEMUProcess
-from launcher.hypervisor.protocol import Machine, MachinePaused, MachineState
+from launcher.hypervisor.protocol import (
+    ConnectionLost,
+    Machine,
+    MachineAilment,
+    MachinePaused,
+    MachineRebooted,
+    MachineState,
+)
 from launcher.planner.model import Pinning
 from launcher.supervise.children import ChildReaper, kill, wait_for_end
 from launcher.supervise.damping import History, damp
@@ -162,6 +169,12 @@ class Supervisor:
         _log.debug("event: %s; phase %s", event, self._state.phase)
         if isinstance(event, CallFailed):
             _log.warning("failed: %s", event.detail)
+        if isinstance(event, MachineAilment):
+            _log.warning("ailing: %s", event.detail)
+        if isinstance(event, MachineRebooted):
+            _log.info("rebooted: the guest has reset itself")
+        if isinstance(event, ConnectionLost):
+            _log.warning("connection lost: %s; the guest goes on", event.reason)
         if isinstance(event, MachinePaused):
             self._paused_reason = event.reason
         if self._state.phase is not before.phase:

@@ -1,0 +1,48 @@
+"""The grading of evidence that the CPUs are ours alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from launcher.cpuset import CPUSet
+from launcher.supervise.exclusivity import Evidence, grade
+from launcher.supervise.snapshot import Exclusivity
+
+
+def _evidence(cpuset: str, needed: int, *, partition: str | None = None, assigned: tuple[str, ...] = ()) -> Evidence:
+    return Evidence(
+        cpuset=CPUSet.parse(cpuset),
+        online=CPUSet.parse("0-7"),
+        needed=needed,
+        partition=partition,
+        kubelet_assignments=tuple(CPUSet.parse(text) for text in assigned),
+        kubelet_source="/state",
+    )
+
+
+@pytest.mark.parametrize(
+    ("evidence", "wanted", "reason"),
+    [
+        (_evidence("2-3", 2, partition="root"), Exclusivity.PROVEN, "the cpuset is a partition (root)"),
+        (_evidence("0-7", 2, partition="isolated"), Exclusivity.PROVEN, "the cpuset is a partition (isolated)"),
+        (_evidence("2-3", 2, assigned=("4-5", "2-3")), Exclusivity.PROVEN, "/state gives CPU 2-3 to one container"),
+        (
+            _evidence("2-3", 2, partition="member", assigned=("2-4",)),
+            Exclusivity.LIKELY,
+            "the cpuset holds exactly the 2 CPUs that the guest needs, of the machine's 8",
+        ),
+        (_evidence("2-4", 2), Exclusivity.SHARED, "the cpuset holds 3 of the machine's 8 CPUs, the guest needs 2"),
+        (_evidence("0-7", 8), Exclusivity.SHARED, "the cpuset holds 8 of the machine's 8 CPUs, the guest needs 8"),
+    ],
+    ids=[
+        "a partition of the kernel proves it",
+        "an isolated partition proves it whatever its size",
+        "the kubelet's state file proves it",
+        "a set that only overlaps an assignment proves nothing; the exact size makes it likely",
+        "more CPUs than needed are taken to be shared",
+        "the whole machine is taken to be shared",
+    ],
+)
+def test_evidence_is_graded(evidence: Evidence, wanted: Exclusivity, reason: str) -> None:
+    found = grade(evidence)
+    assert (found.exclusivity, found.reason) == (wanted, reason)
