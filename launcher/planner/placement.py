@@ -7,21 +7,25 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from launcher.host.model import CPU
-from launcher.planner.division import Division, Item, divide, search_size
+from launcher.planner.candidates import Item
+from launcher.planner.division import Division, divide, search_size
 from launcher.planner.model import Score
 from launcher.planner.reserve import Reservation, combinations, reservations
 from launcher.planner.score import score
 from launcher.planner.seating import number_vcpus, seat
 from launcher.planner.shelf import Shelf, refined, reserve, stack
-from launcher.planner.stock import Stock, by_node, least
+from launcher.planner.stock import Stock, Target, by_node, least
 from launcher.planner.supply import Area, coarse_areas, fine_areas, free_cores
 from launcher.vmi.guest import Topology
 
 # Above this many pairs of areas and group (eight different areas have 6,561) the search goes by nodes first and by
 # last-level caches inside each afterwards: term 6 is then exact inside every node, but not among nodes.
 _SEARCH_LIMIT = 7_000
-# Choices of housekeeping that are compared; eight nodes and two CPUs have at most 44 in each class of equal sums.
-_CHOICE_LIMIT = 200
+# Choices of housekeeping times pairs of areas and group: what is searched in all. Eight different nodes and two
+# housekeeping CPUs (36 choices of nodes) stay below.
+_WORK_LIMIT = 250_000
+# Choices of housekeeping that leave the same summed stock, of which not more are compared.
+_CLASS_LIMIT = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,21 +71,53 @@ def _items(areas: Sequence[Area], chosen: Sequence[Reservation]) -> list[Item]:
 
 
 def _best(areas: Sequence[Area], topology: Topology, housekeeping: int) -> _Choice:
-    """Compare every choice of housekeeping that is best in terms 1 to 3."""
-    choices = _leading(areas, topology, housekeeping)
-    found = (_Choice(reservations=chosen, division=divide(_items(areas, chosen), topology)) for chosen in choices)
-    return min(found, key=lambda choice: (choice.division.cost, *_dislikes(areas, choice, topology)))
+    """Compare the choices of housekeeping that are best in terms 1 to 3, until one cannot be beaten.
+
+    All of them, unless they are so many that the work would pass the limit; terms 4 to 6 are then a heuristic.
+    """
+    plain = _plain_items(areas, topology.threads)
+    target, choices = _leading(areas, topology, housekeeping)
+    # Where every guest core is whole and away from housekeeping, a guest without housekeeping can do no worse.
+    bound = divide(plain, topology).cost if target == Target() else None
+    best: tuple[tuple[int, int, tuple[int, ...]], _Choice] | None = None
+    for chosen in choices[: max(1, _WORK_LIMIT // search_size(plain))]:
+        choice = _Choice(reservations=chosen, division=divide(_items(areas, chosen), topology))
+        merit = (choice.division.cost, *_dislikes(areas, choice, topology))
+        if best is None or merit < best[0]:
+            best = merit, choice
+        if merit[:2] == (bound, 0):
+            break
+    if best is None:
+        raise AssertionError("the caller makes sure that there are CPUs enough")
+    return best[1]
 
 
-def _leading(areas: Sequence[Area], topology: Topology, housekeeping: int) -> Iterator[tuple[Reservation, ...]]:
+def _leading(
+    areas: Sequence[Area], topology: Topology, housekeeping: int
+) -> tuple[Target, list[tuple[Reservation, ...]]]:
+    """Find the least terms 1 to 3 and the choices that reach them, those first that keep to the largest node."""
     options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
     guest_cores = topology.sockets * topology.cores
     judged = []
-    for chosen in combinations(options, housekeeping, _CHOICE_LIMIT):
+    for chosen in combinations(options, housekeeping, _CLASS_LIMIT):
         stocks = by_node((area.node, option.stock) for area, option in zip(areas, chosen, strict=True))
         judged.append((least(stocks.values(), guest_cores, topology.threads), chosen))
     best = min(target for target, _ in judged)
-    return (chosen for target, chosen in judged if target == best)
+    largest = _largest_node(areas)
+    return best, sorted(
+        (chosen for target, chosen in judged if target == best), key=lambda chosen: _off(largest, areas, chosen)
+    )
+
+
+def _largest_node(areas: Sequence[Area]) -> int:
+    sizes: Counter[int] = Counter()
+    for area in areas:
+        sizes[area.node] += area.cpu_count
+    return max(sizes, key=lambda node: (sizes[node], -node))
+
+
+def _off(node: int, areas: Sequence[Area], chosen: Sequence[Reservation]) -> int:
+    return sum(option.cpus for area, option in zip(areas, chosen, strict=True) if area.node != node)
 
 
 def _dislikes(areas: Sequence[Area], choice: _Choice, topology: Topology) -> tuple[int, tuple[int, ...]]:
@@ -94,7 +130,7 @@ def _dislikes(areas: Sequence[Area], choice: _Choice, topology: Topology) -> tup
     most = max(on_node.values())
     taken = [(area, option.cpus) for area, option in zip(areas, choice.reservations, strict=True)]
     away = sum(cpus for area, cpus in taken if on_node[area.node] < most)
-    return away, tuple(-cpus for _, cpus in taken)
+    return away, tuple(cpus for _, cpus in taken)
 
 
 def _shares(stocks: Sequence[Stock], guest_cores: int) -> list[int]:
