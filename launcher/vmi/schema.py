@@ -12,24 +12,15 @@ guest gets, `true` is refused. A field with the default None is absent; where Ku
 it in. Annotations are real types here, not text: decoding a manifest would have to evaluate each.
 """
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import field
 
 from launcher.quantity import Quantity
 from launcher.vmi.guest import DiskBus, IOThreadsPolicy
-
-Elsewhere: TypeAlias = object
-# Go's uint32, where 0 is as absent.
-Count = Annotated[int, Meta(ge=0, le=2**32 - 1, description="a positive integer")]
-BootOrder = Annotated[int, Meta(ge=1, le=2**32 - 1, description="a positive integer")]
-Seconds = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a number of seconds")]
+from launcher.vmi.schema_base import BootOrder, Count, Elsewhere, KubeVirtStruct, Seconds
 
 API_VERSION = "kubevirt.io/v1"
-
-
-class KubeVirtStruct(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
-    """What all of these have in common: immutable, keyword arguments, camelCase names, no other field."""
 
 
 class ObjectMeta(KubeVirtStruct, frozen=True, kw_only=True):
@@ -37,8 +28,8 @@ class ObjectMeta(KubeVirtStruct, frozen=True, kw_only=True):
 
     name: str | None = None
     namespace: str | None = None
-    annotations: dict[str, str] = {}
-    labels: dict[str, str] = {}
+    annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     # The API server's own.
     generate_name: Elsewhere = None
     uid: Elsewhere = None
@@ -100,8 +91,8 @@ class Memory(KubeVirtStruct, frozen=True, kw_only=True):
 class ResourceRequirements(KubeVirtStruct, frozen=True, kw_only=True):
     """What the guest asks of Kubernetes; of the resources cpu and memory have a meaning here, too."""
 
-    requests: dict[str, Quantity] = {}
-    limits: dict[str, Quantity] = {}
+    requests: dict[str, Quantity] = field(default_factory=dict)
+    limits: dict[str, Quantity] = field(default_factory=dict)
 
 
 class Machine(KubeVirtStruct, frozen=True, kw_only=True):

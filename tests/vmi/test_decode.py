@@ -13,6 +13,7 @@ from launcher.vmi.kubevirt_fields import is_known
 from launcher.vmi.load import admitted
 from launcher.vmi.manifest import Document
 from launcher.vmi.schema import VirtualMachineInstance
+from launcher.vmi.schema_base import KubeVirtStruct
 from tests.vmi.manifests import ABSENT, Changes, document, machine, manifest
 
 CPU = "spec.domain.cpu"
@@ -337,7 +338,7 @@ def test_a_machine_without_template_is_refused() -> None:
 STRUCTS = [
     struct
     for struct in vars(schema).values()
-    if isinstance(struct, type) and issubclass(struct, Struct) and struct not in (Struct, schema.KubeVirtStruct)
+    if isinstance(struct, type) and issubclass(struct, Struct) and struct not in (Struct, KubeVirtStruct)
 ]
 
 
