@@ -1,0 +1,66 @@
+"""The verb `host`: what is seen here of the cpuset, the topology, memory and quotas; and its capture to a file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from launcher.cli.machine import described_host, native_arch, own_affinity, this_machine
+from launcher.errors import ExitStatus, HostError, UsageError
+from launcher.host.capture import capture, read_capture
+from launcher.host.cgroup import check_allowed, read_allowed_cpus, read_cpu_quota, read_cpuset_partition
+from launcher.host.model import AllowedCPUs, Host
+from launcher.host.sysfs import read_host
+from launcher.host.tree import Tree
+from launcher.observe.hostview import HostView, host_document, host_text
+
+
+def run(options: Namespace) -> ExitStatus:
+    """Print the host, or write its capture; a capture is written even where the readers refuse what they see."""
+    if options.capture is not None:
+        _write_capture(options)
+        return ExitStatus.POWERED_OFF
+    view = _view(options)
+    if options.format == "json":
+        print(json.dumps(host_document(view)))
+    else:
+        print(host_text(view), end="")
+    return ExitStatus.POWERED_OFF
+
+
+def _view(options: Namespace) -> HostView:
+    if options.host is None:
+        tree = this_machine()
+        host = read_host(tree, native_arch())
+        allowed = read_allowed_cpus(tree, own_affinity())
+        check_allowed(allowed, host)
+        return _view_of(tree, host, allowed)
+    host, allowed = described_host(options.host)
+    path = Path(options.host)
+    return _view_of(read_capture(path), host, allowed) if path.exists() else HostView(host=host, allowed=allowed)
+
+
+def _view_of(tree: Tree, host: Host, allowed: AllowedCPUs) -> HostView:
+    quota = read_cpu_quota(tree)
+    return HostView(
+        host=host,
+        allowed=allowed,
+        quota_cpus=None if quota is None else quota.cpus,
+        quota_source="" if quota is None else quota.source,
+        partition=read_cpuset_partition(tree),
+    )
+
+
+def _write_capture(options: Namespace) -> None:
+    if options.host is not None:
+        raise UsageError("--capture writes down this machine; --host names another")
+    text = capture(this_machine(), own_affinity(), native_arch())
+    if options.capture == "-":
+        sys.stdout.write(text)
+        return
+    try:
+        Path(options.capture).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise HostError(f"--capture {options.capture}: {error.strerror}") from error
