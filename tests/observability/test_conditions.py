@@ -1,0 +1,81 @@
+"""The conditions: what each snapshot means, and since when."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from launcher.supervise.conditions import condition_of, with_conditions
+from launcher.supervise.lifecycle import Phase
+from launcher.supervise.snapshot import ConditionStatus, ConditionType, Exclusivity, Snapshot
+from tests.observability.snapshots import TEN_O_CLOCK, drifted, pinning_of, snapshot
+
+READY = ConditionType.READY
+VERIFIED = ConditionType.PINNING_VERIFIED
+EXCLUSIVE = ConditionType.CPUS_EXCLUSIVE
+AGENT = ConditionType.AGENT_CONNECTED
+PAUSED = ConditionType.PAUSED
+
+ROWS = {
+    "a guest that runs as planned is ready": (snapshot(), READY, "True", "RunningAndVerified"),
+    "a guest that starts is not ready": (snapshot(phase=Phase.STARTING), READY, "False", "Starting"),
+    "a guest that shuts down is not ready": (snapshot(phase=Phase.SHUTTING_DOWN), READY, "False", "ShuttingDown"),
+    "a paused guest is not ready": (snapshot(phase=Phase.PAUSED), READY, "False", "Paused"),
+    "a guest with a drifted thread is not ready": (drifted(), READY, "False", "Drifted"),
+    "a running guest not yet looked at is not ready": (snapshot(verified_at=None), READY, "False", "NotYetVerified"),
+    "affinities as planned are verified": (snapshot(), VERIFIED, "True", "AsPlanned"),
+    "a drift is not verified": (drifted(), VERIFIED, "False", "Drifted"),
+    "what was not compared is unknown": (snapshot(verified_at=None), VERIFIED, "Unknown", "NotYetVerified"),
+    "an ended guest has no pinning": (snapshot(phase=Phase.ENDED), VERIFIED, "Unknown", "Ended"),
+    "vCPUs that share CPUs are not verified": (
+        snapshot(pinning=replace(pinning_of(), degraded=True)), VERIFIED, "False", "CPUsetTooSmall",
+    ),
+    "a partition proves the CPUs exclusive": (snapshot(), EXCLUSIVE, "True", "Proven"),
+    "a likely cpuset leaves it unknown": (snapshot(exclusivity=Exclusivity.LIKELY), EXCLUSIVE, "Unknown", "Likely"),
+    "a shared cpuset is not exclusive": (snapshot(exclusivity=Exclusivity.SHARED), EXCLUSIVE, "False", "Shared"),
+    "a guest without a channel has no agent to ask": (snapshot(), AGENT, "Unknown", "NoChannel"),
+    "an agent that listens is connected": (snapshot(agent_connected=True), AGENT, "True", "Connected"),
+    "an agent that does not listen is not connected": (snapshot(agent_connected=False), AGENT, "False", "NotConnected"),
+    "a running guest is not paused": (snapshot(), PAUSED, "False", "NotPaused"),
+    "a pause says why": (snapshot(phase=Phase.PAUSED, paused_reason="I/O error"), PAUSED, "True", "IOError"),
+    "a pause without a reason is a pause": (snapshot(phase=Phase.PAUSED), PAUSED, "True", "Unknown"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("seen", "type_", "status", "reason"), ROWS.values(), ids=ROWS)
+def test_a_snapshot_means(seen: Snapshot, type_: ConditionType, status: str, reason: str) -> None:
+    condition = condition_of(seen, type_)
+    assert (condition.status, condition.reason) == (ConditionStatus(status), reason)
+    assert condition.message
+
+
+def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
+    first = with_conditions(snapshot(verified_at=None), previous=None, now=TEN_O_CLOCK)
+    moved = with_conditions(drifted(), previous=first, now=TEN_O_CLOCK + 1)
+    again = with_conditions(snapshot(), previous=moved, now=TEN_O_CLOCK + 2)
+    since = [condition_of(one, READY).since - TEN_O_CLOCK for one in (first, moved, again)]
+    reasons = [condition_of(one, READY).reason for one in (first, moved, again)]
+    assert (since, reasons) == ([0, 0, 2], ["NotYetVerified", "Drifted", "RunningAndVerified"])
+    assert [condition_of(one, PAUSED).since - TEN_O_CLOCK for one in (first, moved, again)] == [0, 0, 0]
+
+
+def test_a_condition_names_the_threads_that_drifted_and_what_is_missing() -> None:
+    message = condition_of(drifted(), VERIFIED).message
+    assert "vcpu 1 (thread 4719, 'CPU 1/KVM'): planned CPU 5, actual CPU 0-7" in message
+    assert "iothread 1: QEMU has no such thread" in message
+
+
+def test_a_condition_names_eight_of_many_drifts() -> None:
+    many = snapshot(drifts=drifted().drifts * 6, verified_at=None)
+    assert condition_of(many, VERIFIED).message.endswith("; and 4 more")
+
+
+def test_a_guest_without_dedicated_cpus_says_so() -> None:
+    undedicated = replace(pinning_of(), vcpus=())
+    assert condition_of(snapshot(pinning=undedicated), VERIFIED).message.endswith("the guest has no dedicated CPUs")
+
+
+def test_every_type_has_a_condition_in_a_fixed_order() -> None:
+    recorded = with_conditions(snapshot(), previous=None, now=TEN_O_CLOCK).conditions
+    assert [condition.type for condition in recorded] == list(ConditionType)
