@@ -38,7 +38,17 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"virt-launcher {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add_verb in (_add_run, _add_plan, _add_render, _add_check, _add_host):
+    for add_verb in (
+        _add_run,
+        _add_plan,
+        _add_render,
+        _add_check,
+        _add_host,
+        _add_status,
+        _add_commands,
+        _add_console,
+        _add_verify,
+    ):
         add_verb(verbs)
     return parser.parse_args(arguments)
 
@@ -106,7 +116,55 @@ def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
         verb, "--log-format", default="auto", choices=("auto", "text", "json"),
         help="log lines for people or for programs; auto: text on a terminal (%(default)s)",
     )  # fmt: skip
+    _add_setting(
+        verb, "--listen", metavar="HOST:PORT",
+        help="serve /livez, /readyz, /metrics and /status here; :PORT is every address, port 0 any free port",
+    )  # fmt: skip
+    _add_control(verb)
     verb.add_argument("--verbose", action="store_true", help="log every event and decision")
+
+
+def _add_status(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "status", "show what a running launcher says of its guest")
+    _add_launcher(verb)
+    verb.add_argument("--format", default="text", choices=("text", "json"), help="(%(default)s)")
+    verb.add_argument("--watch", action="store_true", help="go on showing it, with who waits and who disturbs")
+
+
+def _add_commands(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    for name, summary in (
+        ("pause", "make the guest's CPUs stand still"),
+        ("resume", "let a paused guest's CPUs run again"),
+        ("shutdown", "ask the guest to shut down, as SIGTERM to the launcher does"),
+        ("reset", "reset the guest, as its reset button would"),
+    ):
+        _add_launcher(_add_verb(verbs, name, summary))
+
+
+def _add_console(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "console", "attach to the guest's serial console; Ctrl-] leaves")
+    _add_setting(verb, "--root", metavar="DIR", help="the root folder of the launcher that runs the guest")
+    verb.add_argument("--socket", metavar="SOCKET", help="the console's unix socket (run/serial0.sock below the root)")
+
+
+def _add_verify(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "verify", "compare plan, configuration and kernel, thread by thread")
+    verb.add_argument(
+        "domain", metavar="DOMAIN", nargs="?", help="libvirt's name of it; the launcher's own guest if left out"
+    )
+    _add_setting(
+        verb, "--connect", metavar="URI", help="the libvirt connection that has the domain, also another tool's"
+    )
+    _add_launcher(verb)
+
+
+def _add_launcher(verb: argparse.ArgumentParser) -> None:
+    _add_setting(verb, "--root", metavar="DIR", help="the root folder of the running launcher")
+    _add_control(verb)
+
+
+def _add_control(verb: argparse.ArgumentParser) -> None:
+    _add_setting(verb, "--control", metavar="SOCKET", help="the control socket (run/control.sock below the root)")
 
 
 def _add_plan(verbs: Verbs[argparse.ArgumentParser]) -> None:

@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from launcher.cli.places import root_of as root_of  # noqa: PLC0414 - also looked for here
 from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import ConsolePaths, VirtType
 from launcher.domain.identity import domain_name
@@ -112,16 +113,6 @@ def check_kvm(virt_type: VirtType) -> None:
     if virt_type is VirtType.KVM and not os.access(_KVM, os.R_OK | os.W_OK):
         state = "not readable and writable for this user" if Path(_KVM).exists() else "not there"
         raise HypervisorError(f"{_KVM} is {state}; give the container the device, or use --virt-type qemu")
-
-
-def root_of(options: Namespace) -> Path:
-    """Return the root folder: as asked for; /var/lib for root, the user's state folder otherwise."""
-    if options.root is not None:
-        return Path(options.root).absolute()
-    if os.geteuid() == 0:
-        return Path("/var/lib/virt-launcher")
-    state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 - no home: as it is
-    return Path(state).absolute() / "virt-launcher"
 
 
 def console_paths(root: Path, guest: Guest) -> ConsolePaths:

@@ -40,7 +40,7 @@ def read_times(folder: str) -> ThreadTimes | None:
     if fields is None:
         return None
     ran_s, waited_s = _read_schedstat(folder, has_run=int(fields[_UTIME]) + int(fields[_STIME]) > 0)
-    return ThreadTimes(last_cpu=int(fields[_PROCESSOR]), ran_s=ran_s, waited_s=waited_s)
+    return ThreadTimes(last_cpu=last_cpu_of(fields), ran_s=ran_s, waited_s=waited_s)
 
 
 def read_stat(folder: str) -> list[bytes] | None:
@@ -48,6 +48,11 @@ def read_stat(folder: str) -> list[bytes] | None:
     text = _read(f"{folder}/stat")
     fields = text.rpartition(b")")[2].split() if text else []
     return fields if len(fields) > _PROCESSOR else None
+
+
+def last_cpu_of(fields: list[bytes]) -> int:
+    """Return the CPU that a thread last ran on, from the fields of its `stat`."""
+    return int(fields[_PROCESSOR])
 
 
 def _read_schedstat(folder: str, *, has_run: bool) -> tuple[float | None, float | None]:
