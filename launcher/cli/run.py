@@ -13,6 +13,7 @@ from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
 from launcher.cli.machine import load, root_of
+from launcher.cli.serve import Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus
@@ -50,26 +51,33 @@ def run(options: Namespace) -> ExitStatus:
         is_stopping=lambda: not events.empty(),
         on_planned=lambda pinning: show_plan(options, pinning),
     )
+    board = Board()
     with (
+        served(options, board, events),
         open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
         qemu_log_shown(options, guest) as qemu_log,
     ):
         stopwatch.lap("connect")
-        outcome = _supervise(hypervisor, beginning, events, reaper)
+        outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return _report(outcome, qemu_log)
 
 
-def _supervise(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> Outcome:
+def _supervise(
+    hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper, board: Board
+) -> Outcome:
     options, guest = beginning.options, beginning.guest
     found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
     with _destroyed_on_error(found), console_shown(options, guest, found):
+        assignment = assignment_of(found, beginning, hypervisor)
+        _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
-            assignment_of(found, beginning, hypervisor),
+            assignment,
             events=events,
             reaper=reaper,
             timing=Timing(grace_period_s=_grace_period_s(options, guest)),
             on_proved=lambda pinning, observed: show_proof(options, pinning, observed, guest.cpu.topology.vcpus),
         )
+        board.supervisor = supervisor
         return supervisor.run(found.first_event)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import libvirt
@@ -117,6 +117,14 @@ class LibvirtMachine:
             _call(f"destroy of {self.name}", self._domain.destroy)
         except _NoDomain:
             _log.debug("destroy: %s is gone already", self.name)
+
+    def vcpu_statistics(self) -> Mapping[str, int]:
+        """Return libvirt's counters of the vCPUs; what is no number is left out."""
+        connection, domains = self._domain.connect(), [self._domain]
+        ((_domain, found),) = _call(
+            f"statistics of {self.name}", lambda: connection.domainListGetStats(domains, libvirt.VIR_DOMAIN_STATS_VCPU)
+        )
+        return {name: value for name, value in found.items() if isinstance(value, int)}
 
     def pin_vcpu(self, vcpu: int, cpus: CPUSet) -> None:
         """Set the affinity of one vCPU's thread."""

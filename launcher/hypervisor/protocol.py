@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -118,6 +119,9 @@ class Machine(Protocol):
 
     def destroy(self) -> None:
         """End QEMU by force; a domain that is gone already is no error."""
+
+    def vcpu_statistics(self) -> Mapping[str, int]:
+        """Return the hypervisor's counters of the vCPUs by libvirt's names (VIR_DOMAIN_STATS_VCPU)."""
 
     def pin_vcpu(self, vcpu: int, cpus: CPUSet) -> None:
         """Set the affinity of one vCPU's thread."""

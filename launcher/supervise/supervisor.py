@@ -23,6 +23,7 @@ from launcher.hypervisor.protocol import (
 )
 from launcher.planner.model import Pinning
 from launcher.supervise.children import ChildReaper, kill, wait_for_end
+from launcher.supervise.conditions import with_conditions
 from launcher.supervise.damping import History, damp
 from launcher.supervise.drift import Drift, Move, drifts, moves, repairs
 from launcher.supervise.lifecycle import (
@@ -109,7 +110,7 @@ class Supervisor:
     ) -> None:
         """Take over the guest; `on_proved` is called with the evidence, in the loop's thread."""
         self._assignment = assignment
-        self._machine = assignment.machine
+        self.machine = assignment.machine
         self._pinning = assignment.pinning
         self._allowed = AllowedCPUs(cpus=assignment.pinning.cpuset, source=assignment.pinning.source)
         self._events = events
@@ -126,7 +127,7 @@ class Supervisor:
         self._verified_at: float | None = None
         self._tally = Tally()
         self._history = History()
-        self.snapshot = self._take_snapshot()
+        self.snapshot = with_conditions(self._take_snapshot(), previous=None, now=time.time())
 
     def run(self, first: Event) -> Outcome:
         """Go through the guest's life from the first event on, and return how it ended."""
@@ -135,7 +136,7 @@ class Supervisor:
         while self._state.outcome is None:
             self._take(self._next_event())
             self._watch()
-            self.snapshot = self._take_snapshot()
+            self.snapshot = with_conditions(self._take_snapshot(), previous=self.snapshot, now=time.time())
         return self._state.outcome
 
     def _wait_for_qemu(self) -> None:
@@ -183,7 +184,7 @@ class Supervisor:
 
     def _call(self, actions: tuple[Action, ...]) -> None:
         """Make these calls one after the other, outside the loop: a stopped QEMU would hold them for long."""
-        machine = self._machine
+        machine = self.machine
         functions: dict[Action, Callable[[], None]] = {
             Action.RESUME: machine.resume,
             Action.PAUSE: machine.pause,
@@ -204,7 +205,7 @@ class Supervisor:
         while self._state.outcome is None:
             machine = self._assignment.reconnect()
             if machine is not None:
-                self._machine = machine
+                self.machine = machine
                 self._events.put(Reconnected(running=machine.state() is MachineState.RUNNING))
                 return
             time.sleep(RECONNECT_INTERVAL_S)
@@ -217,7 +218,7 @@ class Supervisor:
                 return self._report_proof()
             _log.info("differs: %s", _listed(self._found))
             for repair in repairs(self._found):
-                put_right(self._machine, repair)
+                put_right(self.machine, repair)
             time.sleep(PROOF_PAUSE_S * attempt)
         return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
@@ -269,7 +270,7 @@ class Supervisor:
         for repair in damped.refused:
             _log.warning("flapping: %s was repaired too often within a minute and is left alone", repair.role)
         for repair in damped.wanted:
-            if put_right(self._machine, repair):
+            if put_right(self.machine, repair):
                 self._tally = self._tally.with_repair(repair.role.kind)
         self._history = damped.history
         if damped.wanted:
@@ -307,15 +308,15 @@ class Supervisor:
         confine_process(pinning.emulator)
         self._look()
         for repair in repairs(self._found):
-            put_right(self._machine, repair)
+            put_right(self.machine, repair)
         threading.Thread(target=self._configure, args=(pinning, moved), name="calls", daemon=True).start()
 
     def _configure(self, pinning: Pinning, moved: tuple[Move, ...]) -> None:
         """Have libvirt's configuration and our record follow the plan that the kernel already has."""
         try:
             for move in moved:
-                configure(self._machine, move.role, move.cpus)
-            self._machine.record_plan(self._assignment.record(pinning))
+                configure(self.machine, move.role, move.cpus)
+            self.machine.record_plan(self._assignment.record(pinning))
         except HypervisorError as error:
             _log.warning("not recorded: %s", error)
 
@@ -324,7 +325,7 @@ class Supervisor:
         return Snapshot(
             namespace=assignment.namespace,
             name=assignment.name,
-            uuid=self._machine.uuid,
+            uuid=self.machine.uuid,
             pid=assignment.process.pid,
             virt_type=assignment.virt_type,
             phase=self._state.phase,
