@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from launcher.quantity import Quantity
-from launcher.vmi.disks import bus_of, device_of, target_of
+from launcher.vmi.build_storage import disks_of
 from launcher.vmi.guest import (
-    Disk,
     Guest,
     GuestCPU,
     GuestMemory,
@@ -15,8 +14,7 @@ from launcher.vmi.guest import (
     Topology,
 )
 from launcher.vmi.realtime import parse_mask
-from launcher.vmi.schema import CPU, DomainSpec, HostDisk, VirtualMachineInstance
-from launcher.vmi.schema import Disk as DiskSpec
+from launcher.vmi.schema import CPU, DomainSpec, VirtualMachineInstance
 from launcher.vmi.schema import KernelBoot as KernelBootSpec
 from launcher.vmi.size import memory_of, requested_cpus, topology_of
 
@@ -36,7 +34,7 @@ def guest_of(vmi: VirtualMachineInstance, *, arch: str) -> Guest:
         cpu=_cpu(domain.cpu, topology, has_parity=PARITY_ANNOTATION in vmi.metadata.annotations),
         memory=_memory(domain),
         io_threads=_io_threads(domain, topology),
-        disks=_disks(vmi, arch),
+        disks=disks_of(vmi, arch=arch, vcpus=topology.vcpus),
         kernel_boot=_kernel_boot(domain.firmware.kernel_boot),
         serial=_serial(domain),
         grace_period_s=vmi.spec.termination_grace_period_seconds,
@@ -68,24 +66,6 @@ def _io_threads(domain: DomainSpec, topology: Topology) -> IOThreadDemand:
         policy=domain.io_threads_policy,
         pool_count=domain.io_threads.supplemental_pool_thread_count or 0,
         cpu_count=requested_cpus(domain.resources, topology.vcpus),
-    )
-
-
-def _disks(vmi: VirtualMachineInstance, arch: str) -> tuple[Disk, ...]:
-    sources = {volume.name: volume.host_disk for volume in vmi.spec.volumes}
-    return tuple(_disk(disk, sources[disk.name], arch) for disk in vmi.spec.domain.devices.disks)
-
-
-def _disk(disk: DiskSpec, source: HostDisk | None, arch: str) -> Disk:
-    return Disk(
-        name=disk.name,
-        path="" if source is None else source.path,
-        bus=bus_of(disk, arch),
-        device=device_of(disk),
-        readonly=target_of(disk).readonly,
-        dedicated_iothread=bool(disk.dedicated_iothread),
-        boot_order=disk.boot_order,
-        create_bytes=None if source is None or source.type == "Disk" else _bytes(source.capacity),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from launcher.vmi.guest import DiskBus, DiskDevice
-from launcher.vmi.schema import CDRomTarget, Disk, DiskTarget, LunTarget
+from launcher.vmi.schema_storage import CDRomTarget, Disk, DiskTarget, LunTarget
 
 
 def target_of(disk: Disk) -> DiskTarget | CDRomTarget | LunTarget:

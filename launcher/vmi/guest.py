@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from launcher.vmi.guest_storage import BlockSize, CacheMode, ErrorPolicy, IOMode, TrayState, Volume
+
 
 class IOThreadsPolicy(StrEnum):
     """`spec.domain.ioThreadsPolicy`."""
@@ -91,10 +93,14 @@ class GuestMemory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """One disk of the guest, in the order of the manifest, and the host file or block device behind it."""
+    """One disk of the guest, in the order of the manifest, and what is behind it.
+
+    `path` is a hostDisk's file; of any other volume it is "" and `volume` says what it is. Where its bytes are on a
+    machine is found when the guest is started (launcher/storage).
+    """
 
     name: str
-    path: str
+    path: str = ""
     bus: DiskBus = DiskBus.VIRTIO
     device: DiskDevice = DiskDevice.DISK
     readonly: bool = False
@@ -102,6 +108,20 @@ class Disk:
     boot_order: int | None = None
     # A hostDisk of type DiskOrCreate: made as a sparse raw file of this size where the path does not exist.
     create_bytes: int | None = None
+    volume: Volume | None = None
+    serial: str | None = None
+    # None leaves it to what the file can do: none where it can be read past the host's cache, else writethrough.
+    cache: CacheMode | None = None
+    io: IOMode | None = None
+    error_policy: ErrorPolicy = ErrorPolicy.STOP
+    shareable: bool = False
+    # A CD-ROM's; None is closed.
+    tray: TrayState | None = None
+    block_size: BlockSize | None = None
+    # The block size is the volume's (blockSize.matchVolume).
+    matches_volume: bool = False
+    # A virtio disk's, where block multi-queue is asked for.
+    queues: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,27 @@ _FIELDS = {
         " emptyDisk dataVolume configMap secret downwardAPI serviceAccount downwardMetrics memoryDump containerPath"
     ),
     "HostDisk": "path type capacity shared",
+    "BlockSize": "custom matchVolume",
+    "CustomBlockSize": "logical physical discardGranularity",
+    "FeatureState": "enabled",
+    "PersistentVolumeClaimVolumeSource": "claimName readOnly hotpluggable",
+    "DataVolumeSource": "name hotpluggable",
+    "EphemeralVolumeSource": "persistentVolumeClaim",
+    "EphemeralClaim": "claimName readOnly",
+    "ContainerDiskSource": "image imagePullSecret path imagePullPolicy",
+    "EmptyDiskSource": "capacity",
+    "CloudInitNoCloudSource": ("secretRef userDataBase64 userData networkDataSecretRef networkDataBase64 networkData"),
+    "CloudInitConfigDriveSource": (
+        "secretRef userDataBase64 userData networkDataSecretRef networkDataBase64 networkData"
+    ),
+    "ConfigMapVolumeSource": "name optional volumeLabel",
+    "SecretVolumeSource": "secretName optional volumeLabel",
+    "ServiceAccountVolumeSource": "serviceAccountName",
+    "DownwardAPIVolumeSource": "fields volumeLabel",
+    "DownwardAPIVolumeFile": "path fieldRef resourceFieldRef mode",
+    "ObjectFieldSelector": "apiVersion fieldPath",
+    "ResourceFieldSelector": "containerName resource divisor",
+    "LocalObjectReference": "name",
 }
 
 

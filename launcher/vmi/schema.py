@@ -17,8 +17,9 @@ from typing import Literal
 from msgspec import field
 
 from launcher.quantity import Quantity
-from launcher.vmi.guest import DiskBus, IOThreadsPolicy
-from launcher.vmi.schema_base import BootOrder, Count, Elsewhere, KubeVirtStruct, Seconds
+from launcher.vmi.guest import IOThreadsPolicy
+from launcher.vmi.schema_base import Count, Elsewhere, KubeVirtStruct, Seconds
+from launcher.vmi.schema_storage import Disk, Volume
 
 API_VERSION = "kubevirt.io/v1"
 
@@ -145,38 +146,6 @@ class DiskIOThreads(KubeVirtStruct, frozen=True, kw_only=True):
     supplemental_pool_thread_count: Count | None = None
 
 
-class DiskTarget(KubeVirtStruct, frozen=True, kw_only=True):
-    """A hard disk."""
-
-    bus: DiskBus | None = None
-    readonly: bool = False
-
-
-class CDRomTarget(KubeVirtStruct, frozen=True, kw_only=True):
-    """A CD-ROM; always read-only, as QEMU's are."""
-
-    bus: DiskBus | None = None
-    readonly: Literal[True] = True
-
-
-class LunTarget(KubeVirtStruct, frozen=True, kw_only=True):
-    """A SCSI device passed through."""
-
-    bus: DiskBus | None = None
-    readonly: bool = False
-
-
-class Disk(KubeVirtStruct, frozen=True, kw_only=True):
-    """A disk of the guest; the volume of the same name holds its content."""
-
-    name: str
-    disk: DiskTarget | None = None
-    cdrom: CDRomTarget | None = None
-    lun: LunTarget | None = None
-    boot_order: BootOrder | None = None
-    dedicated_iothread: bool | None = field(name="dedicatedIOThread", default=None)
-
-
 class Devices(KubeVirtStruct, frozen=True, kw_only=True):
     """The guest's devices. The guest has no network, graphics, tablet, balloon or vsock unless one is asked for."""
 
@@ -188,7 +157,7 @@ class Devices(KubeVirtStruct, frozen=True, kw_only=True):
     autoattach_mem_balloon: Literal[False] | None = None
     autoattach_pod_interface: Literal[False] | None = None
     autoattach_vsock: Literal[False] | None = field(name="autoattachVSOCK", default=None)
-    block_multi_queue: Literal[False] | None = None
+    block_multi_queue: bool = False
     network_interface_multiqueue: Literal[False] | None = None
     use_virtio_transitional: Literal[False] | None = None
     disable_hotplug: Literal[True] | None = None
@@ -205,23 +174,6 @@ class DomainSpec(KubeVirtStruct, frozen=True, kw_only=True):
     io_threads_policy: IOThreadsPolicy | None = None
     io_threads: DiskIOThreads = DiskIOThreads()
     devices: Devices = Devices()
-
-
-class HostDisk(KubeVirtStruct, frozen=True, kw_only=True):
-    """An image file where the launcher runs; the path is absolute or relative to the working directory."""
-
-    path: str
-    type: Literal["Disk", "DiskOrCreate"]
-    capacity: Quantity | None = None
-    # Whether several nodes see the same file: for KubeVirt's live migration.
-    shared: Elsewhere = None
-
-
-class Volume(KubeVirtStruct, frozen=True, kw_only=True):
-    """The content of the disk of the same name."""
-
-    name: str
-    host_disk: HostDisk | None = None
 
 
 class VirtualMachineInstanceSpec(KubeVirtStruct, frozen=True, kw_only=True):

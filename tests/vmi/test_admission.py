@@ -10,7 +10,9 @@ from launcher.vmi.decode import decode
 from launcher.vmi.load import admitted
 from launcher.vmi.rules import Subject
 from launcher.vmi.schema import VirtualMachineInstance
+from launcher.vmi.volume_rules import SOURCES
 from tests.vmi.manifests import ABSENT, Changes, document, manifest
+from tests.vmi.storage_rows import STORAGE_ACCEPTED, STORAGE_FAULTS
 
 CPU = "spec.domain.cpu"
 DEDICATED = f"{CPU}.dedicatedCpuPlacement"
@@ -423,13 +425,13 @@ FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
     (
         "a_lun_that_is_a_file",
         {f"{DISKS}[0].disk": ABSENT, f"{DISKS}[0].lun": {}},
-        [(f"{DISKS}[0].lun", "a hostDisk is a file; a lun needs a block device")],
+        [(f"{DISKS}[0].lun", "its volume, hostDisk, is a file; a lun needs a block device")],
     ),
     (
         "a_lun_that_is_not_scsi",
         {f"{DISKS}[0].disk": ABSENT, f"{DISKS}[0].lun": {"bus": "virtio"}},
         [
-            (f"{DISKS}[0].lun", "a hostDisk is a file; a lun needs a block device"),
+            (f"{DISKS}[0].lun", "its volume, hostDisk, is a file; a lun needs a block device"),
             (f"{DISKS}[0].lun.bus", "a lun cannot be virtio; wanted scsi"),
         ],
     ),
@@ -463,7 +465,11 @@ FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         {f"{DISKS}[0].bootOrder": 1, f"{DISKS}[1].bootOrder": 1},
         [(f"{DISKS}[1].bootOrder", f"1 is the boot order of {DISKS}[0], too")],
     ),
-    ("a_volume_of_nothing", {f"{VOLUMES}[0].hostDisk": ABSENT}, [(f"{VOLUMES}[0]", "has no source; wanted hostDisk")]),
+    (
+        "a_volume_of_nothing",
+        {f"{VOLUMES}[0].hostDisk": ABSENT},
+        [(f"{VOLUMES}[0]", f"has no source; wanted one of {', '.join(SOURCES)}")],
+    ),
     ("an_empty_disk_path", _hard_disk(""), [(f"{VOLUMES}[0].hostDisk.path", "'' is not a path")]),
     (
         "a_disk_above",
@@ -535,6 +541,7 @@ FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
             )
         ],
     ),
+    *STORAGE_FAULTS,
 ]
 
 ACCEPTED: list[tuple[str, Changes]] = [
@@ -591,6 +598,7 @@ ACCEPTED: list[tuple[str, Changes]] = [
     }),
     ("no_console", {"spec.domain.devices.autoattachSerialConsole": False}),
     ("no_disk_at_all", {DISKS: ABSENT, VOLUMES: ABSENT}),
+    *STORAGE_ACCEPTED,
 ]  # fmt: skip
 
 

@@ -7,13 +7,14 @@ from msgspec import Struct, structs
 
 from launcher.errors import Fault, InvalidVMI
 from launcher.quantity import Quantity
-from launcher.vmi import schema
+from launcher.vmi import schema, schema_storage
 from launcher.vmi.decode import MAX_FAULTS, decode
 from launcher.vmi.kubevirt_fields import is_known
 from launcher.vmi.load import admitted
 from launcher.vmi.manifest import Document
 from launcher.vmi.schema import VirtualMachineInstance
 from launcher.vmi.schema_base import KubeVirtStruct
+from launcher.vmi.volume_rules import SOURCES
 from tests.vmi.manifests import ABSENT, Changes, document, machine, manifest
 
 CPU = "spec.domain.cpu"
@@ -159,8 +160,11 @@ FAULTS: list[tuple[str, Changes, list[str]]] = [
     ("a_device_of_kubevirt", {"spec.domain.devices.rng": {}}, [f"spec.domain.devices.rng: {UNSUPPORTED}"]),
     (
         "a_volume_of_kubevirt",
-        {"spec.volumes[0]": {"name": "root", "emptyDisk": {"capacity": "1Gi"}}},
-        ["spec.volumes[0]: has no source; wanted hostDisk", f"spec.volumes[0].emptyDisk: {UNSUPPORTED}"],
+        {"spec.volumes[0]": {"name": "root", "sysprep": {"secret": {"name": "answers"}}}},
+        [
+            f"spec.volumes[0]: has no source; wanted one of {', '.join(SOURCES)}",
+            f"spec.volumes[0].sysprep: {UNSUPPORTED}",
+        ],
     ),
     (
         "efi",
@@ -337,7 +341,7 @@ def test_a_machine_without_template_is_refused() -> None:
 
 STRUCTS = [
     struct
-    for struct in vars(schema).values()
+    for struct in {**vars(schema), **vars(schema_storage)}.values()
     if isinstance(struct, type) and issubclass(struct, Struct) and struct not in (Struct, KubeVirtStruct)
 ]
 

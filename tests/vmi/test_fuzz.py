@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from launcher.errors import InvalidVMI
 from launcher.vmi.document import parse_document
@@ -71,7 +72,7 @@ def _assert_sound(guest: Guest) -> None:
     assert guest.memory.guest_bytes % (guest.memory.huge_page_bytes or 1) == 0
     assert (guest.cpu.realtime_vcpus or frozenset()) <= set(range(guest.cpu.topology.vcpus))
     assert len({disk.name for disk in guest.disks}) == len(guest.disks)
-    assert all(disk.path for disk in guest.disks)
+    assert all((disk.path == "") == (disk.volume is not None) for disk in guest.disks)
     for text in _texts(guest):
         assert "\n" not in text
         assert "\0" not in text
@@ -85,6 +86,8 @@ def _texts(value: object) -> list[str]:
         return [text for inner in value for text in _texts(inner)]
     if is_dataclass(value):
         return [text for field in fields(value) for text in _texts(getattr(value, field.name))]
+    if isinstance(value, Struct):
+        return [text for name in value.__struct_fields__ for text in _texts(getattr(value, name))]
     return []
 
 
