@@ -53,8 +53,8 @@ def run(options: Namespace) -> ExitStatus:
     )
     board = Board()
     with (
-        served(options, board, events),
         open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
+        served(options, board, events),
         qemu_log_shown(options, guest) as qemu_log,
     ):
         stopwatch.lap("connect")
