@@ -98,7 +98,7 @@ def pose(items: Sequence[Item], topology: Topology) -> Problem:
     guest_cores = topology.sockets * topology.cores
     total = sum(everything.nodes, Stock())
     regime = regime_of(total, guest_cores)
-    must, may = _bounds(everything, regime, topology.threads)
+    must, may = bounds_of(everything.nodes, regime, topology.threads)
     target = least(everything.nodes, guest_cores, topology.threads)
     beside = target.vcpus_beside_housekeeping - topology.threads * total.whole_beside if regime is Regime.SPLIT else 0
     return Problem(
@@ -130,15 +130,15 @@ def _piles(kinds: Sequence[Kind]) -> Iterator[Pile]:
             piles = piles + grown
 
 
-def _bounds(pile: Pile, regime: Regime, threads: int) -> tuple[int, int]:
+def bounds_of(nodes: Sequence[Stock], regime: Regime, threads: int) -> tuple[int, int]:
     """Return the guest cores that these areas must hold in this regime, and those they may hold without a price."""
-    whole = sum(stock.whole for stock in pile.nodes)
+    whole = sum(stock.whole for stock in nodes)
     if regime is Regime.PLENTY:
         return 0, whole
-    wholes = whole + sum(stock.whole_beside for stock in pile.nodes)
+    wholes = whole + sum(stock.whole_beside for stock in nodes)
     if regime is Regime.BESIDE:
         return whole, wholes
-    return wholes, wholes + sum(stock.loose // threads for stock in pile.nodes)
+    return wholes, wholes + sum(stock.loose // threads for stock in nodes)
 
 
 def candidates(problem: Problem) -> list[Span]:
@@ -151,7 +151,7 @@ def candidates(problem: Problem) -> list[Span]:
 
 def _spans(pile: Pile, problem: Problem) -> Iterator[Span]:
     cores = problem.topology.cores
-    must, may = _bounds(pile, problem.regime, problem.topology.threads)
+    must, may = bounds_of(pile.nodes, problem.regime, problem.topology.threads)
     low, high = max(1, -(-must // cores)), may // cores
     crossed = (len(pile.nodes) - 1) << (2 * TERM) | (pile.caches - 1)
     if problem.least_price:

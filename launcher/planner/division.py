@@ -20,14 +20,18 @@ from launcher.planner.candidates import (
     Kind,
     Problem,
     Span,
+    bounds_of,
     candidates,
     kinds_of,
     pose,
     useful,
     within_nodes,
 )
-from launcher.planner.stock import Regime
+from launcher.planner.stock import Regime, Stock, regime_of
 from launcher.vmi.guest import Topology
+
+# Beyond this many pairs of areas and group (ten different areas have 59,049) the search would take seconds.
+_EXACT_LIMIT = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,12 @@ class Division:
 
     cost: int
     groups: tuple[Group, ...]
+
+    @property
+    def promise(self) -> tuple[int, int, int]:
+        """Terms 4, 5 and 6 as the cost has them; no placement on these areas does better."""
+        field = (1 << TERM) - 1
+        return self.cost >> (2 * TERM) & field, self.cost >> TERM & field, self.cost & field
 
 
 class _State(NamedTuple):
@@ -68,8 +78,11 @@ def divide(items: Sequence[Item], topology: Topology) -> Division:
     """Divide the areas into groups so that terms 1, 3, 4, 5 and 6, in this order, are least for this guest.
 
     Exact where no cache spans nodes and the guest cores that must be split have at most two threads; else a lower
-    bound with groups that come close. The caller makes sure that there are CPUs enough.
+    bound with groups that come close. More than ten different areas are divided roughly: each on its own where that
+    does, else all as one group. The caller makes sure that there are CPUs enough.
     """
+    if search_size(items) > _EXACT_LIMIT:
+        return _divided_roughly(items, topology)
     problem = pose(items, topology)
     spans = candidates(problem)
     best = _search(within_nodes(spans), problem)
@@ -78,6 +91,21 @@ def divide(items: Sequence[Item], topology: Topology) -> Division:
     if best is None:
         raise AssertionError("all areas together hold every guest socket")
     return _division(best, problem.kinds, topology.sockets)
+
+
+def _divided_roughly(items: Sequence[Item], topology: Topology) -> Division:
+    regime = regime_of(sum((item.stock for item in items), Stock()), topology.sockets * topology.cores)
+    bounds = [bounds_of((item.stock,), regime, topology.threads) for item in items]
+    lows, highs = [-(-must // topology.cores) for must, _ in bounds], [may // topology.cores for _, may in bounds]
+    fits_apart = all(low <= high for low, high in zip(lows, highs, strict=True))
+    if not fits_apart or not sum(lows) <= topology.sockets <= sum(highs):
+        everything = Group(items=tuple(range(len(items))), sockets=topology.sockets)
+        return Division(cost=(len(items) - 1) << (2 * TERM), groups=(everything,))
+    counts = list(lows)
+    for index in sorted(range(len(items)), key=lambda index: (-highs[index], index)):
+        counts[index] += min(highs[index] - counts[index], topology.sockets - sum(counts))
+    groups = tuple(Group(items=(index,), sockets=count) for index, count in enumerate(counts) if count)
+    return Division(cost=len(groups) << TERM, groups=groups)
 
 
 def _search(spans: Sequence[Span], problem: Problem) -> _State | None:

@@ -12,10 +12,11 @@ from launcher.planner.division import Division, divide, search_size
 from launcher.planner.model import Score
 from launcher.planner.reserve import Reservation, combinations, reservations
 from launcher.planner.score import score
-from launcher.planner.seating import number_vcpus, seat
+from launcher.planner.seating import GuestSocket, number_vcpus, seat
 from launcher.planner.shelf import Shelf, refined, reserve, stack
 from launcher.planner.stock import Stock, Target, by_node, least
 from launcher.planner.supply import Area, coarse_areas, fine_areas, free_cores
+from launcher.planner.untangle import untangle
 from launcher.vmi.guest import Topology
 
 # Above this many pairs of areas and group (eight different areas have 6,561) the search goes by nodes first and by
@@ -55,8 +56,30 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     areas = fine_areas(cores)
     if search_size(_plain_items(areas, topology.threads)) > _SEARCH_LIMIT:
         areas = coarse_areas(cores)
-    choice = _best(areas, topology, housekeeping)
-    return _seated(areas, choice, topology)
+    choices = _ranked(areas, topology, housekeeping)
+    best = _seated(areas, choices[0], topology)
+    if topology.threads > 2 and all(len(area.caches) == 1 for area in areas):
+        return _untangled(areas, choices, best, topology)
+    return best
+
+
+def _untangled(areas: Sequence[Area], choices: Sequence[_Choice], first: Placement, topology: Topology) -> Placement:
+    """Search on where split guest cores of more than two threads kept the seats from what the division promised."""
+    best = first
+    for choice in choices:
+        if _last_terms(best) <= choice.division.promise:
+            break
+        reserved = _reserved(areas, choice)
+        shelves = [stack(area, frozenset(cpus), topology.threads) for area, cpus in zip(areas, reserved, strict=True)]
+        sockets = untangle(shelves, topology)
+        if sockets is None:
+            break
+        best = min(best, _placement(sockets, reserved, topology), key=lambda placement: placement.score)
+    return best
+
+
+def _last_terms(placement: Placement) -> tuple[int, int, int]:
+    return placement.score.node_crossings, placement.score.nodes_used, placement.score.cache_crossings
 
 
 def _plain_items(areas: Sequence[Area], threads: int) -> list[Item]:
@@ -70,8 +93,8 @@ def _items(areas: Sequence[Area], chosen: Sequence[Reservation]) -> list[Item]:
     ]
 
 
-def _best(areas: Sequence[Area], topology: Topology, housekeeping: int) -> _Choice:
-    """Compare the choices of housekeeping that are best in terms 1 to 3, until one cannot be beaten.
+def _ranked(areas: Sequence[Area], topology: Topology, housekeeping: int) -> list[_Choice]:
+    """Rank the choices of housekeeping that are best in terms 1 to 3, the best first, until one cannot be beaten.
 
     All of them, unless they are so many that the work would pass the limit; terms 4 to 6 are then a heuristic.
     """
@@ -79,17 +102,14 @@ def _best(areas: Sequence[Area], topology: Topology, housekeeping: int) -> _Choi
     target, choices = _leading(areas, topology, housekeeping)
     # Where every guest core is whole and away from housekeeping, a guest without housekeeping can do no worse.
     bound = divide(plain, topology).cost if target == Target() else None
-    best: tuple[tuple[int, int, tuple[int, ...]], _Choice] | None = None
+    ranked: list[tuple[tuple[int, int, tuple[int, ...]], _Choice]] = []
     for chosen in choices[: max(1, _WORK_LIMIT // search_size(plain))]:
         choice = _Choice(reservations=chosen, division=divide(_items(areas, chosen), topology))
         merit = (choice.division.cost, *_dislikes(areas, choice, topology))
-        if best is None or merit < best[0]:
-            best = merit, choice
+        ranked.append((merit, choice))
         if merit[:2] == (bound, 0):
             break
-    if best is None:
-        raise AssertionError("the caller makes sure that there are CPUs enough")
-    return best[1]
+    return [choice for _, choice in sorted(ranked, key=lambda entry: entry[0])]
 
 
 def _leading(
@@ -141,15 +161,23 @@ def _shares(stocks: Sequence[Stock], guest_cores: int) -> list[int]:
 
 
 def _seated(areas: Sequence[Area], choice: _Choice, topology: Topology) -> Placement:
-    chosen = [reserve(area, option.takes) for area, option in zip(areas, choice.reservations, strict=True)]
+    reserved = _reserved(areas, choice)
     sockets = [
         socket
         for group in choice.division.groups
-        for shelves, count in _refined_groups([(areas[i], chosen[i]) for i in group.items], group.sockets, topology)
+        for shelves, count in _refined_groups([(areas[i], reserved[i]) for i in group.items], group.sockets, topology)
         for socket in seat(shelves, count, topology)
     ]
+    return _placement(sockets, reserved, topology)
+
+
+def _reserved(areas: Sequence[Area], choice: _Choice) -> list[tuple[CPU, ...]]:
+    return [reserve(area, option.takes) for area, option in zip(areas, choice.reservations, strict=True)]
+
+
+def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...]], topology: Topology) -> Placement:
     vcpus = number_vcpus(sockets)
-    housekeeping = tuple(sorted((cpu for cpus in chosen for cpu in cpus), key=lambda cpu: cpu.cpu))
+    housekeeping = tuple(sorted((cpu for cpus in reserved for cpu in cpus), key=lambda cpu: cpu.cpu))
     return Placement(vcpus=vcpus, housekeeping=housekeeping, score=score(vcpus, topology, housekeeping))
 
 

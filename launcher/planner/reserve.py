@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -39,7 +39,8 @@ def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[
     """
     found: dict[int, tuple[Reservation, ...]] = {0: (Reservation(cpus=0, takes=(), stock=Stock()),)}
     for free, count in histogram.items():
-        found = _combined(found, list(_of_kind(free, count, threads, most)), threads, most)
+        of_kind = _sorted_out(_of_kind(free, count, threads, most), threads)
+        found = _combined(found, [option for options in of_kind.values() for option in options], threads, most)
     return found
 
 
@@ -69,12 +70,22 @@ def _takes(free: int, cpus: int, cores: int, most: int) -> Iterator[tuple[Take, 
 def _combined(
     found: Mapping[int, Sequence[Reservation]], more: Sequence[Reservation], threads: int, most: int
 ) -> dict[int, tuple[Reservation, ...]]:
-    combined: dict[int, list[Reservation]] = defaultdict(list)
-    for taken, options in found.items():
-        for extra in more:
-            if taken + extra.cpus <= most:
-                combined[taken + extra.cpus].extend(_joined(option, extra) for option in options)
-    return {cpus: _undominated(options, threads) for cpus, options in sorted(combined.items())}
+    joined = (
+        _joined(option, extra)
+        for taken, options in found.items()
+        for extra in more
+        if taken + extra.cpus <= most
+        for option in options
+    )
+    return _sorted_out(joined, threads)
+
+
+def _sorted_out(options: Iterable[Reservation], threads: int) -> dict[int, tuple[Reservation, ...]]:
+    """Gather the reservations by the number of CPUs taken, without those that are dominated."""
+    by_cpus: dict[int, list[Reservation]] = defaultdict(list)
+    for option in options:
+        by_cpus[option.cpus].append(option)
+    return {cpus: _undominated(same, threads) for cpus, same in sorted(by_cpus.items())}
 
 
 def _joined(one: Reservation, other: Reservation) -> Reservation:
@@ -96,8 +107,8 @@ def _undominated(options: Iterable[Reservation], threads: int) -> tuple[Reservat
 def combinations(areas: Sequence[Options], cpus: int, limit: int) -> list[tuple[Reservation, ...]]:
     """List the choices of one reservation per area that take `cpus` CPUs in all.
 
-    Where there are more than `limit`, choices that leave the same summed stock stand for each other once that many
-    of them are known: terms 1 to 3 then stay exact as long as the sums decide them, 4 to 6 are a good heuristic.
+    Of those that leave the same summed stock at most `limit` are followed, and of the summed stocks for one number
+    of CPUs the best `limit` by whole places: beyond that (many housekeeping CPUs on many nodes) it is a heuristic.
     """
     partial: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {(0, Stock()): [()]}
     for options in areas:
@@ -116,4 +127,18 @@ def _extended(
             for option in reservations_of:
                 slot = extended[taken + more, stock + option.stock]
                 slot.extend((*choice, option) for choice in choices[: limit - len(slot)])
-    return extended
+    return _best_sums(extended, limit)
+
+
+def _best_sums(
+    extended: dict[tuple[int, Stock], list[tuple[Reservation, ...]]], limit: int
+) -> dict[tuple[int, Stock], list[tuple[Reservation, ...]]]:
+    if len(extended) <= limit:
+        return extended
+    kept: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {}
+    room: Counter[int] = Counter()
+    for taken, stock in sorted(extended, key=lambda key: (key[0], -key[1].wholes, -key[1].whole, key[1])):
+        room[taken] += 1
+        if room[taken] <= limit:
+            kept[taken, stock] = extended[taken, stock]
+    return kept

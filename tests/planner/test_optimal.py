@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
 from itertools import combinations, islice, permutations
 
 import pytest
@@ -67,3 +68,40 @@ def _by_permutation(free: tuple[CPU, ...], topology: Topology, housekeeping: int
     return min(
         score(order[: topology.vcpus], topology, order[topology.vcpus :]) for order in permutations(free, needed)
     )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "housekeeping", "expected"),
+    [
+        pytest.param((5, 6, 9, 11, 12, 13, 14, 16, 18, 19, 21, 23), 0, (2, 4, 0, 2, 3, 4), id="twelve CPUs"),
+        pytest.param((0, 1, 2, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16), 1, (1, 4, 0, 2, 3, 4), id="an emulator, too"),
+    ],
+)
+def test_guest_cores_of_three_threads_on_three_areas_are_untangled(
+    numbers: tuple[int, ...], housekeeping: int, expected: tuple[int, ...]
+) -> None:
+    host = regular_host(3, 2, 4, 2, interleaved=False)
+    placement = place([host[number] for number in numbers], Topology(sockets=2, cores=2, threads=3), housekeeping)
+    assert astuple(placement.score) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "caches", "cores", "topology", "housekeeping"),
+    [
+        pytest.param(8, 8, 32, Topology(sockets=8, cores=8, threads=2), 2, id="eight nodes of eight caches"),
+        pytest.param(16, 1, 8, Topology(sockets=16, cores=4, threads=2), 2, id="sixteen nodes"),
+        pytest.param(8, 1, 16, Topology(sockets=4, cores=16, threads=1), 20, id="a large pool"),
+        pytest.param(2, 4, 16, Topology(sockets=7, cores=3, threads=3), 1, id="many guest cores of three threads"),
+    ],
+)
+def test_large_fragmented_hosts_get_distinct_cpus_in_bounded_searches(
+    nodes: int, caches: int, cores: int, topology: Topology, housekeeping: int
+) -> None:
+    host = regular_host(nodes, caches, cores, 2, interleaved=False)
+    # Every CPU but those at the multiples of seven and those of a prime pattern: uneven nodes and caches.
+    free = [cpu for cpu in host if cpu.cpu % 7 and cpu.cpu % 11 != cpu.node % 11]
+    needed = topology.vcpus + housekeeping
+    for cpus in (free[:needed], free):
+        placement = place(cpus, topology, housekeeping)
+        assert len({*placement.vcpus, *placement.housekeeping}) == needed
+        assert {*placement.vcpus, *placement.housekeeping} <= set(cpus)

@@ -1,0 +1,162 @@
+"""The exact search for guest cores of three and more threads that must be split: few, but they can tie areas in knots.
+
+Where a guest core lies on three areas, no line through the areas may do what the division promises. Then guest core
+after guest core is seated in every way that differs, with what is left of each area as the state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from launcher.planner.seating import GuestCore, GuestSocket
+from launcher.planner.shelf import Shelf
+from launcher.vmi.guest import Topology
+
+# Steps of the search before it gives up: some tenths of a second.
+_STEP_LIMIT = 60_000
+# The search recurses once for each guest core; with so many it would be too long anyway.
+_CORE_LIMIT = 64
+
+# What is left of an area: places for whole guest cores, the same beside housekeeping, loose CPUs, the same beside it.
+_Left = tuple[int, int, int, int]
+_State = tuple[_Left, ...]
+# One guest core: for each area touched its index and what is taken of it.
+_Seat = tuple[tuple[int, _Left], ...]
+# Terms 1 and 3 to 6.
+_Terms = tuple[int, int, int, int, int]
+
+
+class _GivenUp(Exception):
+    """The search is longer than its limit."""
+
+
+def untangle(shelves: Sequence[Shelf], topology: Topology) -> list[GuestSocket] | None:
+    """Seat the guest with the least terms 1 and 3 to 6, every place for a whole core used; None where that is long."""
+    if topology.sockets * topology.cores > _CORE_LIMIT:
+        return None
+    start = tuple(
+        (len(shelf.whole), len(shelf.whole_beside), len(shelf.loose), len(shelf.loose_beside)) for shelf in shelves
+    )
+    search = _Search(shelves=shelves, topology=topology, start=start)
+    try:
+        seats = search.best(start, 0, (), frozenset())[1]
+    except _GivenUp:
+        return None
+    return _taken(shelves, seats, topology)
+
+
+@dataclass
+class _Search:
+    """One search, with the best way on from each state that it met."""
+
+    shelves: Sequence[Shelf]
+    topology: Topology
+    start: _State
+    steps: int = 0
+    known: dict[object, tuple[_Terms, tuple[_Seat, ...]]] = field(default_factory=dict)
+    seats: dict[_State, list[_Seat]] = field(default_factory=dict)
+
+    def best(self, state: _State, done: int, last: _Seat, areas: frozenset[int]) -> tuple[_Terms, tuple[_Seat, ...]]:
+        """Find the least terms for the guest cores from `done` on; `areas` are those the socket uses so far.
+
+        The cores of a socket are seated in ascending order, which loses nothing: `last` is the one before.
+        """
+        if done == self.topology.sockets * self.topology.cores:
+            return self._end(state), ()
+        if done % self.topology.cores == 0:
+            last, areas = (), frozenset()
+        key = state, done, last, areas
+        if key not in self.known:
+            self.known[key] = min(self._ways(state, done, last, areas), default=(_NEVER, ()))
+        return self.known[key]
+
+    def _ways(
+        self, state: _State, done: int, last: _Seat, areas: frozenset[int]
+    ) -> Iterator[tuple[_Terms, tuple[_Seat, ...]]]:
+        for seat in self._seats(state):
+            if seat < last:
+                continue
+            self._step()
+            now = areas | {index for index, _ in seat}
+            terms, rest = self.best(_without(state, seat), done + 1, seat, now)
+            yield self._added(terms, seat, areas, now), (seat, *rest)
+
+    def _step(self) -> None:
+        self.steps += 1
+        if self.steps > _STEP_LIMIT:
+            raise _GivenUp
+
+    def _added(self, rest: _Terms, seat: _Seat, before: frozenset[int], now: frozenset[int]) -> _Terms:
+        across = len({self.shelves[index].node for index, _ in seat}) > 1
+        beside = sum(taken[1] * self.topology.threads + taken[3] for _, taken in seat)
+        nodes = len(self._nodes(now)) - max(1, len(self._nodes(before)))
+        caches = len(self._caches(now)) - max(1, len(self._caches(before)))
+        return rest[0] + across, rest[1] + beside, rest[2] + nodes, rest[3], rest[4] + caches
+
+    def _nodes(self, areas: frozenset[int]) -> set[int]:
+        return {self.shelves[index].node for index in areas}
+
+    def _caches(self, areas: frozenset[int]) -> set[int]:
+        return {self.shelves[index].cache for index in areas}
+
+    def _end(self, state: _State) -> _Terms:
+        """Count the nodes used in all; a place for a whole core that is left over would split one more."""
+        if any(left[0] or left[1] for left in state):
+            return _NEVER
+        used = frozenset(index for index, left in enumerate(state) if left != self.start[index])
+        return 0, 0, 0, len(self._nodes(used)), 0
+
+    def _seats(self, state: _State) -> list[_Seat]:
+        if state not in self.seats:
+            self.seats[state] = sorted({*_whole_seats(state), *self._split_seats(state, 0, self.topology.threads)})
+        return self.seats[state]
+
+    def _split_seats(self, state: _State, first: int, threads: int) -> Iterator[_Seat]:
+        """Yield the ways to take `threads` loose CPUs of the areas from `first` on, of each the quiet ones first."""
+        self._step()
+        if not threads:
+            yield ()
+            return
+        for index in range(first, len(state)):
+            quiet, beside = state[index][2:]
+            for count in range(1, min(threads, quiet + beside) + 1):
+                taken = min(count, quiet)
+                for rest in self._split_seats(state, index + 1, threads - count):
+                    yield ((index, (0, 0, taken, count - taken)), *rest)
+
+
+_NEVER: _Terms = (1 << 20, 0, 0, 0, 0)
+
+
+def _whole_seats(state: _State) -> Iterator[_Seat]:
+    for index, left in enumerate(state):
+        if left[0]:
+            yield ((index, (1, 0, 0, 0)),)
+        if left[1]:
+            yield ((index, (0, 1, 0, 0)),)
+
+
+def _without(state: _State, seat: _Seat) -> _State:
+    left = list(state)
+    for index, taken in seat:
+        w, x, y, z = left[index]
+        left[index] = (w - taken[0], x - taken[1], y - taken[2], z - taken[3])
+    return tuple(left)
+
+
+def _taken(shelves: Sequence[Shelf], seats: Sequence[_Seat], topology: Topology) -> list[GuestSocket]:
+    """Take the CPUs off the shelves."""
+    supplies = [
+        (iter(shelf.whole), iter(shelf.whole_beside), iter(shelf.loose), iter(shelf.loose_beside)) for shelf in shelves
+    ]
+    cores: list[GuestCore] = []
+    for seat in seats:
+        core: GuestCore = ()
+        for index, (whole, whole_beside, loose, loose_beside) in seat:
+            places, places_beside, cpus, cpus_beside = supplies[index]
+            core += next(places) if whole else ()
+            core += next(places_beside) if whole_beside else ()
+            core += tuple(next(cpus) for _ in range(loose)) + tuple(next(cpus_beside) for _ in range(loose_beside))
+        cores.append(core)
+    return [tuple(cores[start : start + topology.cores]) for start in range(0, len(cores), topology.cores)]
