@@ -2,12 +2,86 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lxml import etree
 
+from launcher.cpuset import CPUSet
 from launcher.domain.names import PLAN_NAMESPACE
-from launcher.domain.xml import parser
+from launcher.domain.xml import Element, parser
 from launcher.planner.document import from_json
 from launcher.planner.model import Pinning
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfiguredPins:
+    """The CPUs that a domain's configuration gives to each thread; None where it leaves them open.
+
+    vCPUs and IOThreads ascending by id, every one of them (libvirt's ids). A configuration is no proof: libvirt
+    accepts pins that do not hold.
+    """
+
+    vcpus: tuple[tuple[int, CPUSet | None], ...]
+    emulator: CPUSet | None
+    iothreads: tuple[tuple[int, CPUSet | None], ...]
+
+
+def read_pins(xml: str) -> ConfiguredPins:
+    """Read the pins of a live domain XML, or of libvirt's own state file of a running domain.
+
+    What has no pin of its own has `vcpu/@cpuset` (libvirt's formatdomain, "CPU Tuning"). Raises ValueError where the
+    text is no domain.
+    """
+    domain = _domain(xml)
+    vcpu = domain.find("vcpu")
+    default = None if vcpu is None or vcpu.get("cpuset") is None else CPUSet.parse(vcpu.get("cpuset", ""))
+    pins = _pins(domain, "vcpupin", "vcpu")
+    iothread_pins = _pins(domain, "iothreadpin", "iothread")
+    emulator = domain.find("cputune/emulatorpin")
+    return ConfiguredPins(
+        vcpus=tuple((number, pins.get(number, default)) for number in _vcpus(domain, vcpu)),
+        emulator=default if emulator is None else CPUSet.parse(emulator.get("cpuset", "")),
+        iothreads=tuple((number, iothread_pins.get(number, default)) for number in _iothreads(domain)),
+    )
+
+
+def read_uuid(xml: str) -> str:
+    """Return the domain's UUID; empty where it says none."""
+    return _domain(xml).findtext("uuid") or ""
+
+
+def _domain(xml: str) -> Element:
+    """Return the domain element; the state file has it inside of a domstatus element."""
+    try:
+        # As bytes: a document that names its encoding is refused as text.
+        top = etree.fromstring(xml.encode(), parser())
+    except etree.XMLSyntaxError as error:
+        raise ValueError(f"not XML: {error}") from error
+    domain = top if top.tag == "domain" else top.find("domain")
+    if domain is None:
+        raise ValueError(f"a {top.tag} element, not a domain")
+    return domain
+
+
+def _pins(domain: Element, tag: str, key: str) -> dict[int, CPUSet]:
+    return {int(pin.get(key, "")): CPUSet.parse(pin.get("cpuset", "")) for pin in domain.iterfind(f"cputune/{tag}")}
+
+
+def _vcpus(domain: Element, vcpu: Element | None) -> tuple[int, ...]:
+    """Return the ids of the vCPUs that are plugged in."""
+    each = tuple(domain.iterfind("vcpus/vcpu"))
+    if each:
+        return tuple(int(one.get("id", "")) for one in each if one.get("enabled") == "yes")
+    number = 1 if vcpu is None else int(vcpu.get("current") or vcpu.text or 1)
+    return tuple(range(number))
+
+
+def _iothreads(domain: Element) -> tuple[int, ...]:
+    """Return the ids of the IOThreads: those named, then the lowest that are free, as libvirt numbers them."""
+    named = {int(one.get("id", "")) for one in domain.iterfind("iothreadids/iothread")}
+    number = max(int(domain.findtext("iothreads") or 0), len(named))
+    free = (candidate for candidate in range(1, number + len(named) + 1) if candidate not in named)
+    return tuple(sorted([*named, *(next(free) for _ in range(number - len(named)))]))
 
 
 def read_plan(xml: str) -> Pinning | None:
@@ -15,7 +89,7 @@ def read_plan(xml: str) -> Pinning | None:
 
     Raises ValueError where the record is there but cannot be read.
     """
-    domain = etree.fromstring(xml, parser())
+    domain = _domain(xml)
     plan = domain.find(f"metadata/{{{PLAN_NAMESPACE}}}plan")
     return None if plan is None or plan.text is None else from_json(plan.text)
 

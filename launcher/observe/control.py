@@ -39,7 +39,8 @@ def serve_control(path: Path, latest: Latest, on_command: OnCommand, *, limits: 
     """Serve commands on a unix socket until the end of the context, and remove it then.
 
     `latest` returns the newest snapshot, None before there is one. `on_command` is told every command but `status`;
-    it posts the command and returns at once "" or why it is refused. A socket that a dead launcher left is replaced.
+    it posts the command and returns at once "" or why it is refused. The folder is made where it is missing; a socket
+    that a dead launcher left is replaced.
     Raises UsageError where the path is too long, HypervisorError where it is taken or cannot be made.
     """
     listener = _bind(path)
@@ -118,6 +119,7 @@ def _bind(path: Path) -> socket.socket:
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise UsageError(f"--control {path}: a unix socket's path may have {_LONGEST_PATH} bytes here")
     try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _check_free(path)
         return _bind_beside(path)
     except OSError as error:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from launcher.observe.columns import aligned
 from launcher.observe.strangers import Stranger
-from launcher.observe.text import Ink, columns, counted, cut, padded, painted, printable, wrapped
+from launcher.observe.text import Ink, counted, painted, printable, wrapped
 from launcher.observe.view import ConditionView, StatusView, ThreadView
 
 _LABEL = 10
-_GAP = "  "
 # The conditions that are bad when they are true; the others are bad when they are false.
 _BAD_IF_TRUE = ("Paused",)
 # A thread that waits more than this part of the time is told by colour: a vCPU alone on its CPU waits for nothing.
@@ -109,7 +109,7 @@ def _threads(status: StatusView, width: int, *, colour: bool, change: Change | N
         *(("runs", "waits") if change else ("ran", "waited")),
     )
     rows = [(_cells(thread, rates.get(thread.tid) if change else None), _thread_ink(thread, rates)) for thread in shown]
-    yield from _table(heading, rows, width, colour=colour)
+    yield from aligned(heading, rows, width, colour=colour)
     if len(shown) < len(threads):
         yield f"... and {counted(len(threads) - len(shown), 'more thread')}"
     drifted = sum(not thread.is_verified for thread in threads)
@@ -175,7 +175,7 @@ def _strangers(change: Change, width: int, *, colour: bool) -> Iterator[str]:
         return
     yield painted(f"ran on the vCPUs' CPUs{limit}:", Ink.WARNING, colour=colour)
     rows = [(_stranger_cells(stranger, change.seconds), Ink.PLAIN) for stranger in change.strangers[:_MOST_STRANGERS]]
-    yield from _table(("tid", "thread", "pid", "CPU", "ran", "kind"), rows, width, colour=colour)
+    yield from aligned(("tid", "thread", "pid", "CPU", "ran", "kind"), rows, width, colour=colour)
     if len(change.strangers) > _MOST_STRANGERS:
         yield f"... and {len(change.strangers) - _MOST_STRANGERS} more"
 
@@ -193,19 +193,3 @@ def _seconds(value: float | None) -> str:
 
 def _percent(part: float | None) -> str:
     return "-" if part is None else f"{part * 100:.1f} %"
-
-
-def _table(
-    heading: Sequence[str], rows: Sequence[tuple[Sequence[str], Ink]], width: int, *, colour: bool
-) -> Iterator[str]:
-    """Write columns as wide as their longest cell; what is too much is taken from the widest one."""
-    widths = [max(map(columns, column)) for column in zip(heading, *(cells for cells, _ in rows), strict=True)]
-    while sum(widths) + len(_GAP) * (len(widths) - 1) > width and max(widths) > 1:
-        widths[widths.index(max(widths))] -= 1
-    yield painted(_line(heading, widths), Ink.BOLD, colour=colour)
-    for cells, ink in rows:
-        yield painted(_line(cells, widths), ink, colour=colour)
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return _GAP.join(padded(cut(cell, wide), wide) for cell, wide in zip(cells, widths, strict=True)).rstrip()

@@ -69,6 +69,11 @@ def test_the_socket_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path, po
         os.umask(before)
 
 
+def test_the_folder_is_made_and_is_its_owner_s(tmp_path: Path, posted: Posted) -> None:
+    with serve_control(tmp_path / "root/run/c", snapshot, posted):
+        assert stat.S_IMODE((tmp_path / "root/run").stat().st_mode) == 0o700
+
+
 def test_the_socket_is_gone_at_the_end(tmp_path: Path, posted: Posted) -> None:
     with serve_control(tmp_path / "c", snapshot, posted):
         pass
@@ -258,7 +263,7 @@ def test_a_successor_s_socket_is_not_removed(tmp_path: Path, posted: Posted) -> 
 
 
 PLACES = {
-    "a folder that is not there": ("missing/c", HypervisorError, "No such file"),
+    "a file where the folder should be": ("file/c", HypervisorError, "control socket: File exists"),
     "a path that is too long": ("x" * 120, UsageError, "may have 103 bytes"),
 }
 
@@ -267,6 +272,7 @@ PLACES = {
 def test_a_place_that_cannot_be_is_one_line(
     name: str, error: type[Exception], words: str, tmp_path: Path, posted: Posted
 ) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(error, match=words) as caught, serve_control(tmp_path / name, snapshot, posted):
         pass
     assert "\n" not in str(caught.value)

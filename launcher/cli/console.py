@@ -1,0 +1,144 @@
+"""The verb `console`: this terminal attached to the guest's serial console."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+import termios
+import tty
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from launcher.cli.places import root_of
+from launcher.errors import ExitStatus, HypervisorError
+
+# Ctrl-], the way out that telnet, virsh and virtctl have.
+LEAVE = b"\x1d"
+_READ_BYTES = 4096
+# So much waits here while the guest does not read; beyond that the keyboard waits.
+_MOST_UNSENT = 65536
+
+
+def run(options: Namespace) -> ExitStatus:
+    """Attach until the guest's end, Ctrl-], or the end of what was piped in; the terminal is always put back."""
+    path = Path(options.socket) if options.socket else root_of(options) / "run" / "serial0.sock"
+    keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
+    with _connect(path) as console, _raw(keyboard):
+        if os.isatty(keyboard):
+            print(f"attached to {path}; Ctrl-] leaves\r", file=sys.stderr, flush=True)
+        attach(console, keyboard, screen)
+    return ExitStatus.POWERED_OFF
+
+
+def _connect(path: Path) -> socket.socket:
+    console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        console.connect(str(path))
+    except OSError as error:
+        console.close()
+        words = "no guest listens there" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else error
+        raise HypervisorError(f"{path}: {words}; --root or --socket says where its console is") from error
+    console.settimeout(0.0)
+    return console
+
+
+@contextmanager
+def _raw(keyboard: int) -> Iterator[None]:
+    """Hand every key over as it is, Ctrl-C too; and put the terminal back however this ends."""
+    if not os.isatty(keyboard):
+        yield
+        return
+    before = termios.tcgetattr(keyboard)
+    try:
+        tty.setraw(keyboard)
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def attach(console: socket.socket, keyboard: int, screen: int) -> None:
+    """Copy both ways until the guest hangs up or somebody leaves.
+
+    Where the input is no terminal every byte goes to the guest, and after its end the guest is still shown.
+    """
+    # Not epoll, which refuses files.
+    with selectors.SelectSelector() as selector:
+        selector.register(console, selectors.EVENT_READ)
+        selector.register(keyboard, selectors.EVENT_READ)
+        attachment = _Attachment(console, keyboard, screen, selector)
+        while attachment.turn():
+            pass
+
+
+class _Attachment:
+    """A console, a keyboard and a screen: the keys that are not sent yet, and whether more can come."""
+
+    def __init__(self, console: socket.socket, keyboard: int, screen: int, selector: selectors.BaseSelector) -> None:
+        self._console = console
+        self._keyboard = keyboard
+        self._screen = screen
+        self._selector = selector
+        self._unsent = b""
+        self._has_ended = False
+
+    def turn(self) -> bool:
+        """Copy what is ready; False at the end."""
+        ready = {key.fd: events for key, events in self._selector.select()}
+        console_events = ready.get(self._console.fileno(), 0)
+        try:
+            if console_events & selectors.EVENT_READ and not self._show():
+                return False
+            if self._keyboard in ready and not self._type():
+                return False
+            if self._unsent:
+                self._send()
+        except ConnectionError:
+            return False
+        self._choose()
+        return True
+
+    def _choose(self) -> None:
+        """Wait for the guest to read while something is unsent, and for no more keys while much is."""
+        self._selector.modify(self._console, selectors.EVENT_READ | (selectors.EVENT_WRITE if self._unsent else 0))
+        is_listening = self._keyboard in self._selector.get_map()
+        may_listen = not self._has_ended and len(self._unsent) < _MOST_UNSENT
+        if may_listen and not is_listening:
+            self._selector.register(self._keyboard, selectors.EVENT_READ)
+        elif is_listening and not may_listen:
+            self._selector.unregister(self._keyboard)
+
+    def _show(self) -> bool:
+        """Show what the guest says; False where it has hung up."""
+        try:
+            said = self._console.recv(_READ_BYTES)
+        except BlockingIOError:
+            return True
+        left = memoryview(said)
+        while left:
+            left = left[os.write(self._screen, left) :]
+        return bool(said)
+
+    def _type(self) -> bool:
+        """Take what was typed; False where somebody leaves."""
+        try:
+            keys = os.read(self._keyboard, _READ_BYTES)
+        except OSError:
+            # The terminal has been closed.
+            keys = b""
+        if not keys:
+            self._has_ended = True
+            return not os.isatty(self._keyboard)
+        if os.isatty(self._keyboard) and LEAVE in keys:
+            return False
+        self._unsent += keys
+        return True
+
+    def _send(self) -> None:
+        try:
+            self._unsent = self._unsent[self._console.send(self._unsent) :]
+        except BlockingIOError:
+            return
