@@ -48,6 +48,9 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         _add_commands,
         _add_console,
         _add_verify,
+        _add_pod,
+        _add_schema,
+        _add_node_label,
     ):
         add_verb(verbs)
     return parser.parse_args(arguments)
@@ -58,7 +61,7 @@ Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name
 
 def _add_verb(verbs: Verbs[argparse.ArgumentParser], name: str, summary: str) -> argparse.ArgumentParser:
     verb = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
-    verb.set_defaults(verb_function=_load(f"launcher.cli.{name}"))
+    verb.set_defaults(verb_function=_load(f"launcher.cli.{name.replace('-', '_')}"))
     return verb
 
 
@@ -195,6 +198,64 @@ def _add_host(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb.add_argument("--format", default="text", choices=("text", "json"), help="(%(default)s)")
 
 
+def _add_pod(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "pod", "print the launcher's Pod and its ConfigMap, ready for kubectl apply")
+    _add_vmi(verb)
+    _add_setting(
+        verb, "--image", default=f"virt-launcher:{__version__}", metavar="IMAGE", help="the launcher's (%(default)s)"
+    )
+    _add_setting(
+        verb, "--kvm-resource", default="devices.kubevirt.io/kvm", metavar="NAME",
+        help="the device plugin's resource that brings /dev/kvm (%(default)s)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--virt-type",
+        default="kvm",
+        choices=("kvm", "qemu"),
+        help="qemu: without the KVM device, emulated (%(default)s)",
+    )
+    verb.add_argument(
+        "--cpu-allocation-ratio", default=10, type=int, metavar="N",
+        help="vCPUs that share a CPU where they are not dedicated and the VMI requests none (%(default)s)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--cache-folder", metavar="DIR",
+        help="a folder of the node, writable for user 107, that keeps what libvirt learnt of QEMU; else a Pod's own",
+    )  # fmt: skip
+    verb.add_argument(
+        "--block-volume", action="append", default=[], metavar="NAME",
+        help="this volume's claim is a block device (volumeMode Block); may be given again",
+    )  # fmt: skip
+    verb.add_argument("--explain", action="store_true", help="say as comments how CPU and memory add up")
+    _add_host_options(verb)
+
+
+def _add_schema(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    _add_verb(verbs, "schema", "print the JSON Schema of the manifests that are supported, for editors and checks")
+
+
+def _add_node_label(verbs: Verbs[argparse.ArgumentParser]) -> None:
+    verb = _add_verb(verbs, "node-label", "say whether this node hands out whole CPUs: cpumanager=true or false")
+    _add_setting(
+        verb, "--state-file", default="/var/lib/kubelet/cpu_manager_state", metavar="FILE",
+        help="the kubelet's CPU manager state (%(default)s)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--kubelet-config", default="/var/lib/kubelet/config.yaml", metavar="FILE",
+        help="the kubelet's configuration, looked at by --explain (%(default)s)",
+    )  # fmt: skip
+    verb.add_argument("--explain", action="store_true", help="say why, and what to do where it is false")
+    verb.add_argument("--apply", action="store_true", help="set the label, as the service account of this Pod")
+    verb.add_argument("--node", metavar="NAME", help="the node to label (NODE_NAME in the environment)")
+    _add_setting(
+        verb, "--service-account", default="/var/run/secrets/kubernetes.io/serviceaccount", metavar="DIR",
+        help="the folder with token and ca.crt for --apply (%(default)s)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--every", type=_interval, metavar="SECONDS", help="with --apply: go on, and set it again so often"
+    )
+
+
 def _add_host_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--host", metavar="FILE|SHAPE", help="a captured host, or a shape such as 'node:2 core:4 pu:2'")
     verb.add_argument("--cpuset", metavar="LIST", help="plan over these CPUs, a cpulist such as 0-3,8")
@@ -241,4 +302,11 @@ def _seconds(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds, zero or more")
+    return value
+
+
+def _interval(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is less than a second")
     return value

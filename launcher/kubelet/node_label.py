@@ -1,0 +1,121 @@
+"""The node's label `cpumanager`: whether its kubelet runs the static CPU manager, why not, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from launcher.kubelet.options import Policy
+from launcher.kubelet.state import parse_state
+from launcher.quantity import parse_quantity
+from launcher.vmi.manifest import Value
+from launcher.vmi.yamltree import read_trees
+
+# KubeVirt's label (v1.CPUManager), by which the pods of guests with dedicated CPUs choose their nodes.
+LABEL = "cpumanager"
+_POLICIES = (Policy.STATIC, Policy.NONE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Whether whole CPUs are handed out on the node, and the evidence; `policy` is None where the file says none."""
+
+    is_static: bool
+    reason: str
+    policy: str | None = None
+
+    @property
+    def value(self) -> str:
+        """The label's value."""
+        return "true" if self.is_static else "false"
+
+    def __str__(self) -> str:
+        """Return the label as kubectl writes it: "cpumanager=true"."""
+        return f"{LABEL}={self.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KubeletConfiguration:
+    """What the kubelet's configuration file says of the CPU manager; the policy is None where it names none."""
+
+    policy: str | None = None
+    reserves_cpus: bool = False
+
+
+def verdict_of(text: str) -> Verdict:
+    """Judge the text of the kubelet's state file; one that cannot be read as such means false, and says why."""
+    try:
+        state = parse_state(text)
+    except ValueError as error:
+        return Verdict(is_static=False, reason=str(error))
+    if state.policy not in _POLICIES:
+        reason = f"the kubelet runs the CPU manager's policy {state.policy[:64]!r}, which nobody here knows"
+        return Verdict(is_static=False, reason=reason, policy=state.policy)
+    is_static = state.policy == Policy.STATIC
+    reason = f"the kubelet runs the CPU manager's policy {state.policy}"
+    return Verdict(is_static=is_static, reason=reason, policy=state.policy)
+
+
+def parse_configuration(text: str) -> KubeletConfiguration:
+    """Read the kubelet's configuration file (KubeletConfiguration of kubelet.config.k8s.io, YAML or JSON).
+
+    Raises ValueError that says what is wrong with it.
+    """
+    trees = read_trees(text)
+    root = trees[0].value if trees else None
+    if not isinstance(root, dict) or root.get("kind") != "KubeletConfiguration":
+        raise ValueError("holds no KubeletConfiguration")
+    policy = root.get("cpuManagerPolicy")
+    return KubeletConfiguration(
+        policy=str(policy) if policy else None,
+        reserves_cpus=bool(root.get("reservedSystemCPUs"))
+        or any(_reserves(root, key) for key in ("kubeReserved", "systemReserved")),
+    )
+
+
+def _reserves(root: Mapping[str, Value], key: str) -> bool:
+    """Tell whether this map of reserved resources holds CPU; what is no quantity reserves nothing."""
+    resources = root.get(key)
+    amount = resources.get("cpu") if isinstance(resources, dict) else None
+    try:
+        return isinstance(amount, str | int | float) and bool(parse_quantity(amount))
+    except ValueError:
+        return False
+
+
+def contradiction(verdict: Verdict, configuration: KubeletConfiguration) -> str | None:
+    """Say why this kubelet cannot start, or None where it can: its configuration against its state file.
+
+    Source: state_checkpoint.go ("configured policy … differs from state checkpoint policy …") and policy_static.go (a
+    reservation above zero is required). A policy on the kubelet's command line is not seen here.
+    """
+    if configuration.policy is None:
+        return None
+    if verdict.policy is not None and configuration.policy != verdict.policy:
+        return (
+            f"its configuration says {configuration.policy!r} and its state file {verdict.policy!r}: "
+            "the kubelet ends at every start until the state file is removed"
+        )
+    if configuration.policy == Policy.STATIC and not configuration.reserves_cpus:
+        return (
+            "its configuration asks for the static policy and reserves no CPU (unless its command line does): "
+            "the kubelet ends at every start"
+        )
+    return None
+
+
+def remedy(*, node: str, state_file: str, configuration_file: str) -> str:
+    """Return the five steps that make a node hand out whole CPUs, one a line.
+
+    Source: Kubernetes, "Control CPU Management Policies on the Node", changing the CPU Manager policy.
+    """
+    reservation = "reserve CPU above zero, such as reservedSystemCPUs: 0-1, or cpu in kubeReserved or systemReserved"
+    return "\n".join(
+        (
+            f"1. drain the node: kubectl drain {node} --ignore-daemonsets --delete-emptydir-data",
+            "2. stop the kubelet: systemctl stop kubelet",
+            f"3. remove the state file: rm {state_file}",
+            f"4. in {configuration_file} set cpuManagerPolicy: static and {reservation}",
+            f"5. start the kubelet: systemctl start kubelet; then kubectl uncordon {node}",
+        )
+    )

@@ -1,0 +1,95 @@
+"""Image discs that come in container images: a sidecar for each copies its file to where the launcher reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from launcher.pod.options import PodOptions
+from launcher.pod.part import Part, Tree, joined
+from launcher.pod.resources import helper_resources
+from launcher.pod.security import container_security
+from launcher.vmi.manifest import Value
+from launcher.vmi.schema_storage import ContainerDiskSource, Volume
+
+# Where KubeVirt's launcher finds them (pkg/container-disk): disk_<place among spec.volumes>.img.
+FOLDER = "/var/run/kubevirt/container-disks"
+_TOOLS = "/var/run/kubevirt/tools"
+_VOLUME = "container-disks"
+_TOOLS_VOLUME = "tools"
+# A container disk's image holds the disc and nothing else, so the copying needs a program that brings everything along.
+_BUSYBOX = f"{_TOOLS}/busybox"
+# KubeVirt's figures for its init containers and for the sidecars of guests with dedicated CPUs.
+_COPY_TOOLS = helper_resources("10m", "40M")
+_SERVE = helper_resources("200m", "64M")
+# Until a disc is copied the launcher is not started; an hour is 18 GB at 5 MB/s.
+_PATIENCE_S = 3600
+
+# Arguments: the disc's file, or nothing for the only one in /disk, and where it is to be. The copy is renamed into
+# place, so that a file which is there is whole. The shell stays, and ends when told to (process 1 must ask for it).
+_SCRIPT = f"""\
+set -eu
+source=$1 target=$2
+if [ -z "$source" ]; then
+    set -- /disk/*
+    [ $# -eq 1 ] && [ -f "$1" ] || {{ echo "wanted one file in /disk, found: $*" >&2; exit 1; }}
+    source=$1
+fi
+{_BUSYBOX} cp "$source" "$target.part"
+{_BUSYBOX} mv "$target.part" "$target"
+trap 'exit 0' TERM
+{_BUSYBOX} sleep infinity &
+wait
+"""
+
+
+def container_disks(volumes: Iterable[Volume], options: PodOptions) -> Part:
+    """Return a sidecar for each container disk, the folder that they share with the launcher, and their tool."""
+    parts = tuple(
+        _served(index, volume.container_disk)
+        for index, volume in enumerate(volumes)
+        if volume.container_disk is not None
+    )
+    return joined((_shared(options), *parts)) if parts else Part()
+
+
+def _shared(options: PodOptions) -> Part:
+    """Return the folder of the discs, and the init container that brings busybox from the launcher's image."""
+    copy: Tree = {
+        "name": "copy-tools",
+        "image": options.image,
+        "command": ["cp", "/usr/bin/busybox", _BUSYBOX],
+        "resources": _COPY_TOOLS.value,
+        "securityContext": container_security(),
+        "volumeMounts": [{"name": _TOOLS_VOLUME, "mountPath": _TOOLS}],
+    }
+    return Part(
+        volumes=({"name": _VOLUME, "emptyDir": {}}, {"name": _TOOLS_VOLUME, "emptyDir": {}}),
+        mounts=({"name": _VOLUME, "mountPath": FOLDER, "readOnly": True},),
+        init_containers=(copy,),
+    )
+
+
+def _served(index: int, source: ContainerDiskSource) -> Part:
+    """Return the sidecar of one disc: an init container that goes on (Kubernetes 1.29 and later)."""
+    target = f"{FOLDER}/disk_{index}.img"
+    mounts: list[Value] = [
+        {"name": _VOLUME, "mountPath": FOLDER},
+        {"name": _TOOLS_VOLUME, "mountPath": _TOOLS, "readOnly": True},
+    ]
+    sidecar: Tree = {
+        "name": f"container-disk-{index}",
+        "image": source.image,
+        **({} if source.image_pull_policy is None else {"imagePullPolicy": source.image_pull_policy}),
+        "restartPolicy": "Always",
+        "command": [_BUSYBOX, "sh", "-c", _SCRIPT, "serve", source.path or "", target],
+        "resources": _SERVE.value,
+        "securityContext": container_security(),
+        "startupProbe": {
+            "exec": {"command": [_BUSYBOX, "test", "-e", target]},
+            "periodSeconds": 1,
+            "failureThreshold": _PATIENCE_S,
+        },
+        "volumeMounts": mounts,
+    }
+    secrets: tuple[Tree, ...] = () if source.image_pull_secret is None else ({"name": source.image_pull_secret},)
+    return Part(init_containers=(sidecar,), pull_secrets=secrets)
