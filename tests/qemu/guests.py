@@ -31,13 +31,21 @@ def environment_of_a_checkout() -> dict[str, str]:
 class Launcher:
     """One `virt-launcher run` as a child process, its output, and the QEMU that it started."""
 
-    def __init__(self, vmi: Path, root: Path, arguments: tuple[str, ...], environment: dict[str, str]) -> None:
+    def __init__(
+        self,
+        vmi: Path,
+        root: Path,
+        arguments: tuple[str, ...],
+        environment: dict[str, str],
+        prefix: tuple[str, ...] = (),
+    ) -> None:
+        """Start it; `prefix` is a command that runs another one, such as unshare."""
         self.root = root
         self.lines: list[str] = []
         self._news = threading.Condition()
         command = [sys.executable, "-m", "launcher", "run", str(vmi), "--root", str(root), "--virt-type", "qemu"]
         self.process = subprocess.Popen(
-            [*command, "--log-format", "text", "--settle-timeout", "0", *arguments],
+            [*prefix, *command, "--log-format", "text", "--settle-timeout", "0", *arguments],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -84,6 +92,15 @@ class Launcher:
             pytest.fail(f"the launcher did not end within {timeout_s} s:\n{self.output}")
         self._reader.join(10)
         return status
+
+    def end_by_force(self) -> None:
+        """End a guest whose end is not what the test is about, booted or not: two signals, status 9."""
+        self.signal(signal.SIGTERM)
+        self.wait_for("phase: shutting down")
+        # Sooner it would be the same wish (Timing.repeat_s).
+        time.sleep(0.3)
+        self.signal(signal.SIGTERM)
+        assert self.wait() == 9, self.output
 
     def qemu_pid(self) -> int:
         """Return the pid of the QEMU of this root; libvirt's pid file names it."""

@@ -51,11 +51,10 @@ def test_an_isolated_emulator_and_its_iothread_have_their_own_cpu(
     disk = tmp_path / "disk.img"
     disk.write_bytes(bytes(1 << 20))
     launcher = launch(manifest(cores=1, isolate=True, disks=(disk,)))
-    launcher.wait_for("guest: ready")
+    launcher.wait_for("phase: running")
     threads = allowed_by_status(launcher.qemu_pid())
     own = {tuple(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{launcher.process.pid}/task").iterdir()}
-    launcher.signal(signal.SIGTERM)
-    assert launcher.wait() == 0
+    launcher.end_by_force()
     vcpu, emulator = two_cpus
     if threads["CPU 0/TCG"] == str(emulator):
         vcpu, emulator = emulator, vcpu
@@ -68,15 +67,18 @@ def test_an_isolated_emulator_and_its_iothread_have_their_own_cpu(
 def test_nothing_of_the_guest_runs_before_the_proof(launch: Launch, root: Path) -> None:
     launcher = launch(manifest())
     launcher.wait_for("verified:")
-    assert not any("guest:" in line for line in launcher.lines)
-    launcher.wait_for("guest: ready")
-    launcher.signal(signal.SIGTERM)
-    assert launcher.wait() == 0
+    log = root / "log/tests_demo-serial0.log"
+    assert not any(
+        "console |" in line for line in launcher.lines[: launcher.lines.index(launcher.wait_for("verified:"))]
+    )
+    assert log.exists()
+    launcher.wait_for("phase: running")
+    launcher.end_by_force()
 
 
 def test_an_affinity_changed_from_outside_is_repaired(launch: Launch, two_cpus: tuple[int, int]) -> None:
     launcher = launch(manifest())
-    launcher.wait_for("guest: ready")
+    launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
     (vcpu1,) = [
         task.name for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text() == "CPU 1/TCG\n"
@@ -85,13 +87,12 @@ def test_an_affinity_changed_from_outside_is_repaired(launch: Launch, two_cpus: 
     launcher.wait_for(r"drifted: vcpu 1")
     launcher.wait_for(r"repaired: vcpu 1")
     assert allowed_by_status(pid)["CPU 1/TCG"] == str(two_cpus[1])
-    launcher.signal(signal.SIGTERM)
-    assert launcher.wait() == 0
+    launcher.end_by_force()
 
 
 def test_a_lost_pinning_ends_the_guest_under_the_policy_fail(launch: Launch, two_cpus: tuple[int, int]) -> None:
     launcher = launch(manifest(), "--drift", "fail")
-    launcher.wait_for("guest: ready")
+    launcher.wait_for("phase: running")
     os.sched_setaffinity(launcher.qemu_pid(), {two_cpus[0]})
     assert launcher.wait(20) == 10
     assert "drifted: emulator" in launcher.output
@@ -125,7 +126,7 @@ def test_a_second_signal_destroys_at_once(launch: Launch) -> None:
 )
 def test_qemus_death_is_a_crash_and_says_how(launch: Launch, number: signal.Signals, words: str) -> None:
     launcher = launch(manifest())
-    launcher.wait_for("guest: ready")
+    launcher.wait_for("phase: running")
     os.kill(launcher.qemu_pid(), number)
     assert launcher.wait(20) == 8
     launcher.wait_for(words)
@@ -154,12 +155,11 @@ def test_a_guest_survives_its_launcher_and_the_next_one_adopts_it(launch: Launch
 
 def test_a_second_launcher_over_one_root_is_refused_and_the_guest_goes_on(launch: Launch) -> None:
     first = launch(manifest())
-    first.wait_for("guest: ready")
+    first.wait_for("phase: running")
     second = launch(manifest())
     assert second.wait(20) == 7
     second.wait_for(rf"another launcher \(pid {first.process.pid}\) works over this root")
-    first.signal(signal.SIGTERM)
-    assert first.wait() == 0
+    first.end_by_force()
 
 
 def test_a_qemu_that_is_not_there_is_one_clear_line(launch: Launch, tmp_path: Path) -> None:
@@ -195,11 +195,10 @@ def test_sigterm_before_the_guest_runs_ends_the_launcher_and_leaves_nothing(laun
 
 def test_the_console_can_be_attached_to(launch: Launch, root: Path) -> None:
     launcher = launch(manifest())
-    launcher.wait_for("guest: ready")
+    launcher.wait_for("phase: running")
     with socket.socket(socket.AF_UNIX) as console:
         console.connect(str(root / "run/serial0.sock"))
-    launcher.signal(signal.SIGTERM)
-    assert launcher.wait() == 0
+    launcher.end_by_force()
 
 
 def test_a_clean_end_leaves_no_domain_no_socket_and_no_pid_file(launch: Launch, root: Path) -> None:
