@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import selectors
+import signal
 import socket
 import sys
 import termios
 import tty
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.cli.places import root_of
 from launcher.errors import ExitStatus, HypervisorError
 
+# Standard input and output as the kernel numbers them: Python's own buffers would keep bytes back.
+KEYBOARD = 0
+SCREEN = 1
 # Ctrl-], the way out that telnet, virsh and virtctl have.
 LEAVE = b"\x1d"
 _READ_BYTES = 4096
@@ -26,11 +30,10 @@ _MOST_UNSENT = 65536
 def run(options: Namespace) -> ExitStatus:
     """Attach until the guest's end, Ctrl-], or the end of what was piped in; the terminal is always put back."""
     path = Path(options.socket) if options.socket else root_of(options) / "run" / "serial0.sock"
-    keyboard, screen = sys.stdin.fileno(), sys.stdout.fileno()
-    with _connect(path) as console, _raw(keyboard):
-        if os.isatty(keyboard):
+    with _connect(path) as console, _raw(KEYBOARD):
+        if os.isatty(KEYBOARD):
             print(f"attached to {path}; Ctrl-] leaves\r", file=sys.stderr, flush=True)
-        attach(console, keyboard, screen)
+        attach(console, KEYBOARD, SCREEN)
     return ExitStatus.POWERED_OFF
 
 
@@ -53,11 +56,20 @@ def _raw(keyboard: int) -> Iterator[None]:
         yield
         return
     before = termios.tcgetattr(keyboard)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _leave)
     try:
         tty.setraw(keyboard)
         yield
     finally:
-        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+        with suppress(termios.error):
+            # At once: a terminal that was hung up, or stopped by Ctrl-S, is not waited for.
+            termios.tcsetattr(keyboard, termios.TCSANOW, before)
+
+
+def _leave(number: int, _frame: object) -> None:
+    """End as by this signal, but not before the terminal is put back."""
+    raise SystemExit(128 + number)
 
 
 def attach(console: socket.socket, keyboard: int, screen: int) -> None:

@@ -37,8 +37,7 @@ ROWS = {
         _pins([(0, "4")], None, []),
     ),
     "plugged vCPUs may have gaps": (
-        "<vcpu current='2'>3</vcpu><vcpus><vcpu id='0' enabled='yes'/><vcpu id='1' enabled='no'/>"
-        "<vcpu id='2' enabled='yes'/></vcpus>",
+        "<vcpus><vcpu id='0' enabled='yes'/><vcpu id='1' enabled='no'/><vcpu id='2' enabled='yes'/></vcpus>",
         _pins([(0, None), (2, None)], None, []),
     ),
     "IOThreads without names are numbered from 1": (

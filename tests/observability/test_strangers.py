@@ -66,10 +66,11 @@ def test_the_guest_s_own_threads_are_none(tmp_path: Path) -> None:
 
 
 def test_programs_come_before_the_kernel_and_the_busiest_first(tmp_path: Path) -> None:
-    for tid, ran, flags in ((1, 900, KTHREAD), (2, 100, 0), (3, 500, 0)):
+    kinds = ((1, 900, KTHREAD), (2, 100, 0), (3, 500, 0))
+    for tid, _ran, flags in kinds:
         _write(tmp_path, tid, tid, cpu=5, ran_ns=0, flags=flags)
     before = _look(tmp_path)
-    for tid, ran, flags in ((1, 900, KTHREAD), (2, 100, 0), (3, 500, 0)):
+    for tid, ran, flags in kinds:
         _write(tmp_path, tid, tid, cpu=5, ran_ns=ran, flags=flags)
     assert [tid for tid, _ in _told(before, _look(tmp_path))] == [3, 2, 1]
 

@@ -26,6 +26,7 @@ FIRST, SECOND = (str(cpu) for cpu in sorted(os.sched_getaffinity(0))[:2])
 BOTH = f"{FIRST},{SECOND}"
 # A guest with one vCPU on the first CPU and everything else on the second.
 AS_PLANNED = (f"qemu-system-x86={SECOND}", f"call_rcu={SECOND}", f"IO iothread1={SECOND}", f"CPU 0/KVM={FIRST}")
+WITHOUT_IOTHREAD = tuple(word for word in AS_PLANNED if "iothread" not in word)
 
 
 def _plan(vcpu: str = FIRST) -> Pinning:
@@ -59,9 +60,7 @@ ROWS = {
     "a vCPU was moved": (_moved("CPU 0/KVM", SECOND), _plan(), FIRST, 10, "4 threads: 3 verified, 1 DRIFTED"),
     "an IOThread was widened": (_moved("IO iothread1", BOTH), _plan(), FIRST, 10, "4 threads: 3 verified, 1 DRIFTED"),
     "a worker was widened": (_moved("call_rcu", BOTH), _plan(), FIRST, 10, "4 threads: 3 verified, 1 DRIFTED"),
-    "the IOThread is gone": (
-        tuple(word for word in AS_PLANNED if "iothread" not in word), _plan(), FIRST, 10, "4 threads: 3 verified, 1 MISSING",
-    ),
+    "the IOThread is gone": (WITHOUT_IOTHREAD, _plan(), FIRST, 10, "4 threads: 3 verified, 1 MISSING"),
     "somebody changed the configuration alone": (
         AS_PLANNED, _plan(), SECOND, 10, "4 threads: 3 verified, 1 CONFIGURED OTHERWISE",
     ),
@@ -70,11 +69,11 @@ ROWS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("threads", "plan", "vcpu", "status", "total"), ROWS.values(), ids=ROWS)
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_a_running_domain_is_compared(
-    threads: tuple[str, ...], plan: Pinning | None, vcpu: str, status: int, total: str,
-    tmp_path: Path, capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+    row: tuple[tuple[str, ...], Pinning | None, str, int, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads, plan, vcpu, status, total = row
     _record(tmp_path, plan=plan, vcpu=vcpu)
     with qemu_like(*threads):
         assert main(["verify", "prod_db", "--root", str(tmp_path)]) == status
