@@ -24,6 +24,7 @@ from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.supervisor import Supervisor
+from launcher.supervise.thrift import use_one_arena
 from launcher.vmi.guest import Guest
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,7 @@ Events = queue.SimpleQueue[Event]
 
 def run(options: Namespace) -> ExitStatus:
     """Start the guest or adopt it, supervise it, and return the exit status that says how it ended."""
+    use_one_arena()
     stopwatch = Stopwatch()
     stopwatch.lap("process")
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)

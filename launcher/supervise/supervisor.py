@@ -32,6 +32,7 @@ from launcher.supervise.lifecycle import (
     Disproved,
     Event,
     Outcome,
+    Phase,
     PinningLost,
     Proved,
     QEMUGone,
@@ -47,6 +48,7 @@ from launcher.supervise.roles import ObservedThread
 from launcher.supervise.snapshot import Exclusivity, Snapshot, StartUpPhase
 from launcher.supervise.tally import Tally
 from launcher.supervise.threads import ThreadObserver, confine_process
+from launcher.supervise.thrift import give_back
 
 _log = logging.getLogger(__name__)
 
@@ -181,6 +183,8 @@ class Supervisor:
         if self._state.phase is not before.phase:
             self._phase_since = time.time()
             _log.info("phase: %s", self._state.phase)
+            if self._state.phase is Phase.RUNNING:
+                give_back()
 
     def _call(self, actions: tuple[Action, ...]) -> None:
         """Make these calls one after the other, outside the loop: a stopped QEMU would hold them for long."""
