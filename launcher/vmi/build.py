@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from launcher.quantity import Quantity
+from launcher.vmi.build_machine import board_of, cpu_features_of, firmware_of, peripherals_of
 from launcher.vmi.build_storage import disks_of
 from launcher.vmi.guest import (
     Guest,
@@ -14,7 +15,7 @@ from launcher.vmi.guest import (
     Topology,
 )
 from launcher.vmi.realtime import parse_mask
-from launcher.vmi.schema import CPU, DomainSpec, VirtualMachineInstance
+from launcher.vmi.schema import DomainSpec, VirtualMachineInstance
 from launcher.vmi.schema import KernelBoot as KernelBootSpec
 from launcher.vmi.size import memory_of, requested_cpus, topology_of
 
@@ -31,7 +32,10 @@ def guest_of(vmi: VirtualMachineInstance, *, arch: str) -> Guest:
         arch=arch,
         uuid=domain.firmware.uuid and domain.firmware.uuid.lower(),
         machine=domain.machine.type or None,
-        cpu=_cpu(domain.cpu, topology, has_parity=PARITY_ANNOTATION in vmi.metadata.annotations),
+        firmware=firmware_of(domain, arch),
+        board=board_of(domain),
+        peripherals=peripherals_of(vmi, arch=arch, topology=topology),
+        cpu=_cpu(domain, topology, has_parity=PARITY_ANNOTATION in vmi.metadata.annotations),
         memory=_memory(domain),
         io_threads=_io_threads(domain, topology),
         disks=disks_of(vmi, arch=arch, vcpus=topology.vcpus),
@@ -41,10 +45,12 @@ def guest_of(vmi: VirtualMachineInstance, *, arch: str) -> Guest:
     )
 
 
-def _cpu(cpu: CPU, topology: Topology, *, has_parity: bool) -> GuestCPU:
+def _cpu(domain: DomainSpec, topology: Topology, *, has_parity: bool) -> GuestCPU:
+    cpu = domain.cpu
     return GuestCPU(
         topology=topology,
         model=cpu.model,
+        features=cpu_features_of(domain),
         dedicated=cpu.dedicated_cpu_placement,
         isolate_emulator_thread=cpu.isolate_emulator_thread,
         emulator_even_parity=has_parity,

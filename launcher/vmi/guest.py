@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from launcher.vmi.guest_storage import BlockSize, CacheMode, ErrorPolicy, IOMode, TrayState, Volume
+from launcher.vmi.guest_machine import Board, CPUFeature, Peripherals
+from launcher.vmi.guest_storage import BlockSize, CacheMode, ErrorPolicy, IOMode, Volume
 
 
 class IOThreadsPolicy(StrEnum):
@@ -43,6 +44,7 @@ class Firmware(StrEnum):
     """`spec.domain.firmware.bootloader`."""
 
     BIOS = "bios"
+    EFI = "efi"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,7 @@ class GuestCPU:
     numa_passthrough: bool = False
     # The vCPUs that run under SCHED_FIFO; None where the guest is not realtime.
     realtime_vcpus: frozenset[int] | None = None
+    features: tuple[CPUFeature, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +118,6 @@ class Disk:
     io: IOMode | None = None
     error_policy: ErrorPolicy = ErrorPolicy.STOP
     shareable: bool = False
-    # A CD-ROM's; None is closed.
-    tray: TrayState | None = None
     block_size: BlockSize | None = None
     # The block size is the volume's (blockSize.matchVolume).
     matches_volume: bool = False
@@ -154,6 +155,8 @@ class Guest:
     uuid: str | None = None
     machine: str | None = None
     firmware: Firmware = Firmware.BIOS
+    board: Board = field(default_factory=Board)
+    peripherals: Peripherals = field(default_factory=Peripherals)
     io_threads: IOThreadDemand = field(default_factory=IOThreadDemand)
     disks: tuple[Disk, ...] = ()
     kernel_boot: KernelBoot | None = None

@@ -7,7 +7,7 @@ Fields of type `Elsewhere` are the one exception: they are accepted and change n
 else has acted on them before or will afterwards: the API server (metadata, status), the scheduler (nodeSelector,
 affinity, ...) or KubeVirt's controllers (evictionStrategy, runStrategy, ...). The launcher neither could nor should.
 
-Toggles of which only one value is true of this program are `Literal`: `autoattachGraphicsDevice: false` is what the
+Toggles of which only one value is true of this program are `Literal`: `autoattachPodInterface: false` is what the
 guest gets, `true` is refused. A field with the default None is absent; where KubeVirt has a default, build.py fills
 it in. Annotations are real types here, not text: decoding a manifest would have to evaluate each.
 """
@@ -19,6 +19,22 @@ from msgspec import field
 from launcher.quantity import Quantity
 from launcher.vmi.guest import IOThreadsPolicy
 from launcher.vmi.schema_base import Count, Elsewhere, KubeVirtStruct, Seconds
+from launcher.vmi.schema_machine import (
+    Bootloader,
+    Chassis,
+    Clock,
+    CPUFeature,
+    Features,
+    Input,
+    Interface,
+    Network,
+    PanicDevice,
+    Rng,
+    SoundDevice,
+    TPMDevice,
+    VideoDevice,
+    Watchdog,
+)
 from launcher.vmi.schema_storage import Disk, Volume
 
 API_VERSION = "kubevirt.io/v1"
@@ -70,6 +86,7 @@ class CPU(KubeVirtStruct, frozen=True, kw_only=True):
     # A bound on `sockets`, checked; the launcher never adds a socket to a running guest.
     max_sockets: Count = 0
     model: str | None = None
+    features: tuple[CPUFeature, ...] = ()
     dedicated_cpu_placement: bool = False
     isolate_emulator_thread: bool = False
     numa: NUMA | None = None
@@ -102,18 +119,6 @@ class Machine(KubeVirtStruct, frozen=True, kw_only=True):
     type: str | None = None
 
 
-class BIOS(KubeVirtStruct, frozen=True, kw_only=True):
-    """Its presence asks for it."""
-
-    use_serial: Literal[False] = False
-
-
-class Bootloader(KubeVirtStruct, frozen=True, kw_only=True):
-    """The firmware's kind."""
-
-    bios: BIOS | None = None
-
-
 class KernelBootContainer(KubeVirtStruct, frozen=True, kw_only=True):
     """Where kernel and initrd lie.
 
@@ -136,6 +141,7 @@ class Firmware(KubeVirtStruct, frozen=True, kw_only=True):
     """What the guest starts from."""
 
     uuid: str | None = None
+    serial: str | None = None
     bootloader: Bootloader | None = None
     kernel_boot: KernelBoot | None = None
 
@@ -152,13 +158,21 @@ class Devices(KubeVirtStruct, frozen=True, kw_only=True):
     disks: tuple[Disk, ...] = ()
     autoattach_serial_console: bool = True
     log_serial_console: bool | None = None
-    autoattach_graphics_device: Literal[False] | None = None
-    autoattach_input_device: Literal[False] | None = None
-    autoattach_mem_balloon: Literal[False] | None = None
+    interfaces: tuple[Interface, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    video: VideoDevice | None = None
+    sound: SoundDevice | None = None
+    rng: Rng | None = None
+    tpm: TPMDevice | None = None
+    watchdog: Watchdog | None = None
+    panic_devices: tuple[PanicDevice, ...] = ()
+    autoattach_graphics_device: bool | None = None
+    autoattach_input_device: bool | None = None
+    autoattach_mem_balloon: bool | None = None
     autoattach_pod_interface: Literal[False] | None = None
-    autoattach_vsock: Literal[False] | None = field(name="autoattachVSOCK", default=None)
+    autoattach_vsock: bool | None = field(name="autoattachVSOCK", default=None)
     block_multi_queue: bool = False
-    network_interface_multiqueue: Literal[False] | None = None
+    network_interface_multiqueue: bool | None = None
     use_virtio_transitional: Literal[False] | None = None
     disable_hotplug: Literal[True] | None = None
 
@@ -171,6 +185,9 @@ class DomainSpec(KubeVirtStruct, frozen=True, kw_only=True):
     resources: ResourceRequirements = ResourceRequirements()
     machine: Machine = Machine()
     firmware: Firmware = Firmware()
+    chassis: Chassis = Chassis()
+    clock: Clock = Clock()
+    features: Features = Features()
     io_threads_policy: IOThreadsPolicy | None = None
     io_threads: DiskIOThreads = DiskIOThreads()
     devices: Devices = Devices()
@@ -181,6 +198,7 @@ class VirtualMachineInstanceSpec(KubeVirtStruct, frozen=True, kw_only=True):
 
     domain: DomainSpec
     volumes: tuple[Volume, ...] = ()
+    networks: tuple[Network, ...] = ()
     architecture: Literal["amd64", "arm64"] | None = None
     termination_grace_period_seconds: Seconds | None = None
     # Consumed when the Pod was made and scheduled.

@@ -13,3 +13,9 @@ Seconds = Annotated[int, Meta(ge=0, le=2**31 - 1, description="a number of secon
 
 class KubeVirtStruct(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """What all of these have in common: immutable, keyword arguments, camelCase names, no other field."""
+
+
+class FeatureState(KubeVirtStruct, frozen=True, kw_only=True):
+    """Its presence asks for the feature, unless `enabled` says otherwise."""
+
+    enabled: bool = True

@@ -11,8 +11,8 @@ from msgspec import field
 
 from launcher.quantity import Quantity
 from launcher.vmi.guest import DiskBus
-from launcher.vmi.guest_storage import CacheMode, ErrorPolicy, IOMode, TrayState
-from launcher.vmi.schema_base import BootOrder, Count, Elsewhere, KubeVirtStruct
+from launcher.vmi.guest_storage import CacheMode, ErrorPolicy, IOMode
+from launcher.vmi.schema_base import BootOrder, Count, Elsewhere, FeatureState, KubeVirtStruct
 
 
 class DiskTarget(KubeVirtStruct, frozen=True, kw_only=True):
@@ -27,7 +27,8 @@ class CDRomTarget(KubeVirtStruct, frozen=True, kw_only=True):
 
     bus: DiskBus | None = None
     readonly: Literal[True] = True
-    tray: TrayState | None = None
+    # libvirt takes "open" and closes the tray with the disc in it.
+    tray: Literal["closed"] | None = None
 
 
 class LunTarget(KubeVirtStruct, frozen=True, kw_only=True):
@@ -43,12 +44,6 @@ class CustomBlockSize(KubeVirtStruct, frozen=True, kw_only=True):
 
     logical: Count = 0
     physical: Count = 0
-
-
-class FeatureState(KubeVirtStruct, frozen=True, kw_only=True):
-    """Its presence asks for the feature, unless `enabled` says otherwise."""
-
-    enabled: bool = True
 
 
 class BlockSize(KubeVirtStruct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from launcher.vmi.load import admitted
 from launcher.vmi.rules import Subject
 from launcher.vmi.schema import VirtualMachineInstance
 from launcher.vmi.volume_rules import SOURCES
+from tests.vmi.machine_rows import MACHINE_ACCEPTED, MACHINE_FAULTS
 from tests.vmi.manifests import ABSENT, Changes, document, manifest
 from tests.vmi.storage_rows import STORAGE_ACCEPTED, STORAGE_FAULTS
 
@@ -542,6 +543,7 @@ FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         ],
     ),
     *STORAGE_FAULTS,
+    *MACHINE_FAULTS,
 ]
 
 ACCEPTED: list[tuple[str, Changes]] = [
@@ -599,6 +601,7 @@ ACCEPTED: list[tuple[str, Changes]] = [
     ("no_console", {"spec.domain.devices.autoattachSerialConsole": False}),
     ("no_disk_at_all", {DISKS: ABSENT, VOLUMES: ABSENT}),
     *STORAGE_ACCEPTED,
+    *MACHINE_ACCEPTED,
 ]  # fmt: skip
 
 

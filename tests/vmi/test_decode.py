@@ -7,7 +7,7 @@ from msgspec import Struct, structs
 
 from launcher.errors import Fault, InvalidVMI
 from launcher.quantity import Quantity
-from launcher.vmi import schema, schema_storage
+from launcher.vmi import schema, schema_machine, schema_storage
 from launcher.vmi.decode import MAX_FAULTS, decode
 from launcher.vmi.kubevirt_fields import is_known
 from launcher.vmi.load import admitted
@@ -82,9 +82,9 @@ FAULTS: list[tuple[str, Changes, list[str]]] = [
     ("an_unknown_architecture", {"spec.architecture": "s390x"}, ["spec.architecture: 's390x' is not amd64 or arm64"]),
     (
         "a_toggle_that_only_holds_the_other_way",
-        {"spec.domain.devices.autoattachGraphicsDevice": True},
+        {"spec.domain.devices.autoattachPodInterface": True},
         [
-            "spec.domain.devices.autoattachGraphicsDevice: true is not supported; leave it out or set it to false",
+            "spec.domain.devices.autoattachPodInterface: true is not supported; leave it out or set it to false",
         ],
     ),
     (
@@ -157,7 +157,11 @@ FAULTS: list[tuple[str, Changes, list[str]]] = [
         ["spec.domain.memory['a\\nb']: no such field; Memory has guest, hugepages"],
     ),
     ("a_field_of_kubevirt", {"spec.hostname": "x"}, [f"spec.hostname: {UNSUPPORTED}"]),
-    ("a_device_of_kubevirt", {"spec.domain.devices.rng": {}}, [f"spec.domain.devices.rng: {UNSUPPORTED}"]),
+    (
+        "a_device_of_kubevirt",
+        {"spec.domain.devices.downwardMetrics": {}},
+        [f"spec.domain.devices.downwardMetrics: {UNSUPPORTED}"],
+    ),
     (
         "a_volume_of_kubevirt",
         {"spec.volumes[0]": {"name": "root", "sysprep": {"secret": {"name": "answers"}}}},
@@ -167,9 +171,9 @@ FAULTS: list[tuple[str, Changes, list[str]]] = [
         ],
     ),
     (
-        "efi",
-        {"spec.domain.firmware.bootloader": {"efi": {}}},
-        [f"spec.domain.firmware.bootloader.efi: {UNSUPPORTED}"],
+        "acpi_tables",
+        {"spec.domain.firmware.acpi": {"slicNameRef": "slic"}},
+        [f"spec.domain.firmware.acpi: {UNSUPPORTED}"],
     ),
     (
         "a_kernel_from_an_image",
@@ -261,7 +265,7 @@ def test_every_fault_is_told_at_once_in_the_documents_order() -> None:
         "spec.volumes[1].name": "Data",
         f"{CPU}.cores": "two",
         "metadata.name": "-",
-        "spec.domain.devices.rng": {},
+        "spec.domain.devices.clientPassthrough": {},
         "spec.domain.memory.guest": "512k",
         "spec.domain.resources.limits.cpu": -1,
     }
@@ -271,7 +275,7 @@ def test_every_fault_is_told_at_once_in_the_documents_order() -> None:
         "spec.domain.memory.guest",
         "spec.domain.resources.limits.cpu",
         f"{DISKS}[1].name",
-        "spec.domain.devices.rng",
+        "spec.domain.devices.clientPassthrough",
         "spec.volumes[1].name",
         "spec.volumes[1].name",
     ]
@@ -341,7 +345,7 @@ def test_a_machine_without_template_is_refused() -> None:
 
 STRUCTS = [
     struct
-    for struct in {**vars(schema), **vars(schema_storage)}.values()
+    for struct in {**vars(schema), **vars(schema_storage), **vars(schema_machine)}.values()
     if isinstance(struct, type) and issubclass(struct, Struct) and struct not in (Struct, KubeVirtStruct)
 ]
 

@@ -16,6 +16,7 @@ from launcher.vmi.document import parse_document
 from launcher.vmi.guest import Guest
 from launcher.vmi.load import admitted
 from launcher.vmi.manifest import Document, Value
+from tests.vmi.machine_rows import EVERYTHING
 from tests.vmi.manifests import EXAMPLES, manifest
 
 SOURCES = [file.read_text() for file in sorted(EXAMPLES.iterdir())]
@@ -125,7 +126,7 @@ def test_any_mapping_of_the_right_kind_is_a_guest_or_refused(kind: str, spec: Va
 
 
 @given(
-    st.sampled_from([*MANIFESTS, manifest()]),
+    st.sampled_from([*MANIFESTS, manifest(), manifest(EVERYTHING)]),
     st.lists(st.tuples(st.integers(0, 10**6), values), min_size=1, max_size=4),
     st.sampled_from(["x86_64", "aarch64", "ppc64le"]),
 )
@@ -139,7 +140,7 @@ def test_any_change_to_a_valid_manifest_is_a_guest_or_refused(
     _outcome(Document(source="x", root=changed), arch)
 
 
-@given(st.sampled_from([*MANIFESTS, manifest()]), st.integers(0, 10**6), texts)
+@given(st.sampled_from([*MANIFESTS, manifest(), manifest(EVERYTHING)]), st.integers(0, 10**6), texts)
 @example(MANIFESTS[0], 0, "\ud800")
 def test_any_field_added_is_a_guest_or_refused(root: dict[str, Value], index: int, key: str) -> None:
     changed = copy.deepcopy(root)
