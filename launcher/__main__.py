@@ -1,7 +1,5 @@
 """`python -m launcher` is `virt-launcher`."""
 
-import sys
+from launcher.cli import command
 
-from launcher.cli import main
-
-sys.exit(main())
+command()

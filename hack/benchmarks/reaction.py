@@ -1,0 +1,68 @@
+"""How soon the launcher reacts: a changed affinity is repaired, and QEMU's death is followed by its own."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from hack.benchmarks.launcher import LaunchedGuest, launched
+from hack.benchmarks.processes import PATIENCE_S, BenchError, kill, thread_named, wait_for_end
+from hack.benchmarks.samples import Samples
+from hack.benchmarks.table import Row, Section
+from hack.benchmarks.workplace import Workplace
+
+_POLL_S = 0.001
+# Not a divisor of the launcher's interval: each drift falls on another moment of it.
+_PAUSE_S = 0.37
+
+
+def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
+    """Move the vCPU of an idle guest several times, then kill its QEMU; all of that with several guests."""
+    vmi = workplace.write_manifest("reaction", cores=1, dedicated=True)
+    repaired_s: list[float] = []
+    ended_s: list[float] = []
+    for _guest in range(guests):
+        with launched(vmi, workplace.root("r")) as guest:
+            guest.wait_until_running()
+            repaired_s += [_seconds_to_repair(guest) for _drift in range(drifts)]
+            ended_s.append(_seconds_to_end(guest))
+    return Section(
+        title="reaction",
+        rows=(
+            Row(
+                what="from an outside taskset to repaired",
+                samples=Samples(values=tuple(repaired_s)),
+                unit="s",
+                target=1,
+                by_worst=True,
+            ),
+            Row(
+                what="from SIGKILL of QEMU to the launcher's exit",
+                samples=Samples(values=tuple(ended_s)).times(1000),
+                unit="ms",
+                target=100,
+            ),
+        ),
+    )
+
+
+def _seconds_to_repair(guest: LaunchedGuest) -> float:
+    """Give the vCPU's thread every other CPU, as taskset would, and wait until it has its own again."""
+    time.sleep(_PAUSE_S)
+    thread = thread_named(guest.qemu_pid(), "CPU 0/")
+    planned = os.sched_getaffinity(thread)
+    others = os.sched_getaffinity(0) - planned
+    started_s = time.monotonic()
+    os.sched_setaffinity(thread, others)
+    while os.sched_getaffinity(thread) != planned:
+        if time.monotonic() > started_s + PATIENCE_S:
+            raise BenchError(f"thread {thread} was moved to CPU {sorted(others)} and never put back")
+        time.sleep(_POLL_S)
+    return time.monotonic() - started_s
+
+
+def _seconds_to_end(guest: LaunchedGuest) -> float:
+    pid = guest.qemu_pid()
+    started_s = time.monotonic()
+    kill(pid)
+    return wait_for_end(guest.process) - started_s

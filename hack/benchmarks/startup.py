@@ -1,0 +1,123 @@
+"""The start of a guest: `run` until it is verified and runs, against `virsh create` of the same XML."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hack.benchmarks.daemon import PrivateLibvirtd, private_libvirtd
+from hack.benchmarks.launcher import CHECKOUT, environment, launched, launcher_command
+from hack.benchmarks.samples import Samples, ratio
+from hack.benchmarks.table import Row, Section
+from hack.benchmarks.workplace import Workplace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One turn, in seconds: `run`, `virsh create` on a running libvirtd, and libvirtd's start with it."""
+
+    run_s: float
+    create_s: float
+    daemon_create_s: float
+    phases_s: Mapping[str, float]
+
+
+def measure_startup(workplace: Workplace, warm_turns: int, cold_turns: int) -> tuple[Section, ...]:
+    """Start the same guest each way, in turns, with QEMU's capabilities cached and without."""
+    vmi = workplace.write_manifest("startup", cores=1, dedicated=True, boots=True)
+    root = workplace.root("s")
+    with private_libvirtd(workplace.folder / "d") as daemon:
+        xml = _render(vmi, daemon.console_root, workplace.folder)
+        cold = tuple(_take_cold_turn(workplace, daemon, vmi, root, xml) for _turn in range(cold_turns))
+        warm = tuple(_take_turn(daemon, vmi, root, xml) for _turn in range(warm_turns))
+    return _warm_section(warm), _cold_section(cold), _phases_section(warm)
+
+
+def _render(vmi: Path, console_root: Path, folder: Path) -> Path:
+    command = launcher_command("render", str(vmi), "--virt-type", "qemu", "--root", str(console_root))
+    xml = folder / "domain.xml"
+    rendered = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment(), cwd=CHECKOUT)
+    xml.write_bytes(rendered.stdout)
+    return xml
+
+
+def _take_cold_turn(workplace: Workplace, daemon: PrivateLibvirtd, vmi: Path, root: Path, xml: Path) -> Turn:
+    """Take a turn for which both have forgotten what QEMU can do; a running daemon forgets only by a new start."""
+    workplace.forget_capabilities(root)
+    daemon.forget_capabilities()
+    return _take_turn(daemon, vmi, root, xml)
+
+
+def _take_turn(daemon: PrivateLibvirtd, vmi: Path, root: Path, xml: Path) -> Turn:
+    with launched(vmi, root) as guest:
+        run_s = guest.wait_until_running()
+        phases_s = parse_phases(guest.wait_for("start-up").message)
+        guest.stop()
+    daemon_create_s = daemon.start() + daemon.create(xml)
+    daemon.kill_guests()
+    create_s = daemon.create(xml)
+    daemon.kill_guests()
+    daemon.stop()
+    rest_s = run_s - sum(phases_s.values())
+    return Turn(
+        run_s=run_s,
+        create_s=create_s,
+        daemon_create_s=daemon_create_s,
+        phases_s={**phases_s, "proof and resume": rest_s},
+    )
+
+
+def parse_phases(message: str) -> dict[str, float]:
+    """Read the launcher's line of phases, such as `process 0.120 s, manifest 0.010 s`."""
+    return {name: float(seconds) for name, seconds in re.findall(r"([a-z][a-z ]*) ([0-9.]+) s", message)}
+
+
+def _warm_section(turns: tuple[Turn, ...]) -> Section:
+    run, create, both = _samples(turns)
+    return Section(
+        title="run, from the process's start to the guest running and verified, QEMU's capabilities cached",
+        rows=(
+            Row(what="against virsh create on a running libvirtd", samples=ratio(run, create), unit="x", target=2),
+            Row(what="against libvirtd start + virsh create", samples=ratio(run, both), unit="x", target=1),
+            *_seconds_rows(run, create, both),
+        ),
+    )
+
+
+def _cold_section(turns: tuple[Turn, ...]) -> Section:
+    """Compare with a libvirtd that has to probe QEMU, too: one that runs has done so long ago."""
+    run, create, both = _samples(turns)
+    return Section(
+        title="run, as above, QEMU's capabilities not cached",
+        rows=(
+            Row(what="against libvirtd start + virsh create", samples=ratio(run, both), unit="x", target=1),
+            *_seconds_rows(run, create, both),
+        ),
+    )
+
+
+def _seconds_rows(run: Samples, create: Samples, both: Samples) -> tuple[Row, ...]:
+    return (
+        Row(what="run", samples=run, unit="s"),
+        Row(what="virsh create", samples=create, unit="s"),
+        Row(what="libvirtd start + virsh create", samples=both, unit="s"),
+    )
+
+
+def _phases_section(turns: tuple[Turn, ...]) -> Section:
+    rows = tuple(
+        Row(what=name, samples=Samples(values=tuple(1000 * turn.phases_s[name] for turn in turns)), unit="ms")
+        for name in turns[0].phases_s
+    )
+    return Section(title="where the time of run goes, QEMU's capabilities cached", rows=rows)
+
+
+def _samples(turns: tuple[Turn, ...]) -> tuple[Samples, Samples, Samples]:
+    return (
+        Samples(values=tuple(turn.run_s for turn in turns)),
+        Samples(values=tuple(turn.create_s for turn in turns)),
+        Samples(values=tuple(turn.daemon_create_s for turn in turns)),
+    )
