@@ -8,6 +8,8 @@ import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 
+from launcher.observe.text import printable
+
 
 class LogFormat(StrEnum):
     """How log lines look; `auto` is text on a terminal and JSON elsewhere."""
@@ -20,7 +22,8 @@ class LogFormat(StrEnum):
 class _TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S.%f")[:-3]
-        text = f"{time} {record.levelname:<7} {record.getMessage()}"
+        # Thread names and QEMU's words come from outside: a line stays one line, and steers no terminal.
+        text = f"{time} {record.levelname:<7} {printable(record.getMessage())}"
         return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
 
 
@@ -38,7 +41,7 @@ class _JSONFormatter(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False)
+        return json.dumps(line, default=str)
 
 
 def configure_logging(log_format: LogFormat, *, verbose: bool) -> None:
