@@ -275,6 +275,11 @@ def _add_machine(verb: argparse.ArgumentParser) -> None:
     _add_setting(
         verb, "--template", metavar="FILE", help="the site's domain XML, instead of the one that comes with this"
     )
+    _add_setting(
+        verb, "--volumes", metavar="DIR",
+        help="the folder below which the Pod's volumes are mounted (vmi-disks, container-disks, secret, ...), "
+        "instead of where KubeVirt mounts them",
+    )  # fmt: skip
 
 
 def _add_setting(

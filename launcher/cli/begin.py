@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from launcher.cli.machine import (
     check_kvm,
     console_paths,
+    mounts_of,
     native_arch,
     own_affinity,
     read_template,
@@ -28,7 +29,7 @@ from launcher.hypervisor.protocol import Hypervisor, Machine, MachineState
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
-from launcher.storage import find_files
+from launcher.storage.prepare import prepare_storage
 from launcher.supervise.lifecycle import Adopted, Event, Started
 from launcher.supervise.settle import settle
 from launcher.supervise.stopwatch import Stopwatch
@@ -88,7 +89,7 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     guest, options = beginning.guest, beginning.options
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
-    formats = find_files(guest)
+    images = prepare_storage(guest, mounts_of(options), root_of(options))
     template = read_template(options, guest.arch)
     pinning = _plan(beginning)
     blueprint = Blueprint(
@@ -98,7 +99,7 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
         virt_type=virt_type,
         arch=guest.arch,
         console=console_paths(root_of(options), guest),
-        image_formats=formats,
+        images=images,
         shares_iothreads=hypervisor.shares_iothreads,
     )
     xml = render(blueprint, *template)

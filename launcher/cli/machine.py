@@ -16,7 +16,7 @@ from launcher.host.cgroup import check_allowed, read_affinity, read_allowed_cpus
 from launcher.host.model import AllowedCPUs, Host
 from launcher.host.sysfs import read_host
 from launcher.host.tree import FolderTree, Tree
-from launcher.storage import absolute_paths
+from launcher.storage.layout import KUBEVIRT_MOUNTS, Mounts, absolute_paths, mounts_below
 from launcher.vmi.guest import Guest
 from launcher.vmi.load import load_guest
 
@@ -120,6 +120,11 @@ def console_paths(root: Path, guest: Guest) -> ConsolePaths:
     return ConsolePaths(
         socket=str(root / "run" / "serial0.sock"), log=str(root / "log" / f"{domain_name(guest)}-serial0.log")
     )
+
+
+def mounts_of(options: Namespace) -> Mounts:
+    """Return where the Pod's volumes are mounted: below the folder asked for, else where KubeVirt has them."""
+    return KUBEVIRT_MOUNTS if options.volumes is None else mounts_below(str(Path(options.volumes).absolute()))
 
 
 def read_template(options: Namespace, arch: str) -> tuple[bytes, str]:

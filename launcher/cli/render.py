@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from launcher.cli.machine import console_paths, host_of, load, read_template, root_of, virt_type_of
+from launcher.cli.machine import console_paths, host_of, load, mounts_of, read_template, root_of, virt_type_of
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.render import render
 from launcher.errors import ExitStatus
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.plan import plan
-from launcher.storage import image_formats
+from launcher.storage.layout import expected_images
 
 
 def run(options: Namespace) -> ExitStatus:
@@ -24,7 +24,7 @@ def run(options: Namespace) -> ExitStatus:
         virt_type=virt_type_of(options),
         arch=guest.arch,
         console=console_paths(root_of(options), guest),
-        image_formats=image_formats(guest),
+        images=expected_images(guest, mounts_of(options), str(root_of(options))),
     )
     xml = render(blueprint, *read_template(options, guest.arch))
     if options.format == "argv":

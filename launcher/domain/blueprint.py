@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePosixPath
 
 from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import Pinning
-from launcher.vmi.guest import Guest, ImageFormat
+from launcher.storage.model import DiskImage
+from launcher.vmi.guest import Guest
 
 
 class VirtType(StrEnum):
@@ -24,6 +26,10 @@ class ConsolePaths:
     socket: str
     log: str
 
+    def beside(self, name: str) -> str:
+        """Return the path of another socket in the folder of the console's."""
+        return str(PurePosixPath(self.socket).with_name(name))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Blueprint:
@@ -39,9 +45,10 @@ class Blueprint:
     virt_type: VirtType
     arch: str
     console: ConsolePaths
-    image_formats: tuple[tuple[str, ImageFormat], ...] = ()
+    # One for each of the guest's disks.
+    images: tuple[DiskImage, ...] = ()
     shares_iothreads: bool = False
 
-    def image_format(self, disk: str) -> ImageFormat:
-        """Return the format of this disk's image; raw where nothing else was found."""
-        return dict(self.image_formats).get(disk, ImageFormat.RAW)
+    def image(self, disk: str) -> DiskImage:
+        """Return the image of the disk of this name."""
+        return next(image for image in self.images if image.disk == disk)

@@ -1,11 +1,10 @@
-"""The domain's disks: their sources, targets, boot order and the IOThread that serves each."""
+"""The domain's disks: their images, targets, boot order and the IOThread that serves each."""
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.xml import Element, add
+from launcher.storage.model import BackingImage, DiskImage
 from launcher.vmi.guest import Disk, DiskBus, DiskDevice
 
 # Guest names by bus: virtio disks are vda, vdb, ...; SCSI and SATA share sda, sdb, ... as the guest's kernel does.
@@ -34,25 +33,70 @@ def drive_letters(index: int) -> str:
 
 
 def _add_disk(devices: Element, disk: Disk, target: str, blueprint: Blueprint) -> None:
-    block = is_block_device(disk)
-    element = add(devices, "disk", type="block" if block else "file", device=disk.device.value)
-    _add_driver(element, disk, blueprint)
-    add(element, "source", **{"dev" if block else "file": disk.path})
+    image = blueprint.image(disk.name)
+    element = add(devices, "disk", type=_type(is_block=image.is_block), device=disk.device.value)
+    _add_driver(element, disk, image, blueprint)
+    _add_source(element, image)
+    _add_backing(element, image.backing)
+    if image.block_size is not None:
+        size = image.block_size
+        add(element, "blockio", logical_block_size=size.logical, physical_block_size=size.physical)
     add(element, "target", dev=target, bus=disk.bus.value)
-    if disk.readonly or disk.device is DiskDevice.CDROM:
-        add(element, "readonly")
-    if disk.boot_order is not None:
-        add(element, "boot", order=disk.boot_order)
+    _add_properties(element, disk)
+    if disk.bus is DiskBus.SCSI:
+        _add_scsi_address(element, disk, blueprint)
     add(element, "alias", name=f"ua-{disk.name}")
 
 
-def is_block_device(disk: Disk) -> bool:
-    """Tell whether the disk's source is a block device by its place: below /dev, and a lun always."""
-    return disk.device is DiskDevice.LUN or PurePosixPath("/dev") in PurePosixPath(disk.path).parents
+def _type(*, is_block: bool) -> str:
+    return "block" if is_block else "file"
 
 
-def _add_driver(element: Element, disk: Disk, blueprint: Blueprint) -> None:
-    driver = add(element, "driver", name="qemu", type=blueprint.image_format(disk.name).value)
+def _add_source(element: Element, image: DiskImage | BackingImage) -> None:
+    add(element, "source", **{"dev" if image.is_block else "file": image.path})
+
+
+def _add_backing(element: Element, backing: BackingImage | None) -> None:
+    """Write the whole chain down to its end, so that libvirt looks for none in the images themselves."""
+    if backing is None:
+        add(element, "backingStore")
+        return
+    store = add(element, "backingStore", type=_type(is_block=backing.is_block))
+    add(store, "format", type=backing.format.value)
+    _add_source(store, backing)
+    _add_backing(store, None)
+
+
+def _add_properties(element: Element, disk: Disk) -> None:
+    if disk.readonly or disk.device is DiskDevice.CDROM:
+        add(element, "readonly")
+    if disk.shareable:
+        add(element, "shareable")
+    if disk.serial is not None:
+        add(element, "serial", disk.serial)
+    if disk.boot_order is not None:
+        add(element, "boot", order=disk.boot_order)
+
+
+def _add_scsi_address(element: Element, disk: Disk, blueprint: Blueprint) -> None:
+    """Put the disk on the one controller: libvirt puts seven there and makes a controller of another model for more."""
+    unit = [other.name for other in blueprint.guest.disks if other.bus is DiskBus.SCSI].index(disk.name)
+    add(element, "address", type="drive", controller=0, bus=0, target=0, unit=unit)
+
+
+def _add_driver(element: Element, disk: Disk, image: DiskImage, blueprint: Blueprint) -> None:
+    driver = add(
+        element,
+        "driver",
+        name="qemu",
+        type=image.format.value,
+        cache=image.cache.value,
+        error_policy=disk.error_policy.value,
+        io=image.io,
+        # As KubeVirt has it: what the guest no longer needs is given back to the file system.
+        discard=None if disk.device is DiskDevice.CDROM else "unmap",
+        queues=disk.queues,
+    )
     served_by = blueprint.iothreads.serving(disk.name)
     if len(served_by) == 1:
         driver.set("iothread", str(served_by[0]))

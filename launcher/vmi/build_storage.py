@@ -22,7 +22,6 @@ from launcher.vmi.guest_storage import (
 from launcher.vmi.guest_storage import Volume as GuestVolume
 from launcher.vmi.schema import VirtualMachineInstance
 from launcher.vmi.schema_storage import (
-    CDRomTarget,
     CloudInitNoCloudSource,
     ContainerDiskSource,
     DownwardAPIVolumeFile,
@@ -61,7 +60,6 @@ def _disk(disk: DiskSpec, volume: Volume, index: int, *, arch: str, queues: int 
         io=disk.io,
         error_policy=disk.error_policy or ErrorPolicy.STOP,
         shareable=disk.shareable,
-        tray=target.tray if isinstance(target, CDRomTarget) else None,
         block_size=_block_size(disk),
         matches_volume=_matches_volume(disk),
         queues=queues if bus is DiskBus.VIRTIO else None,

@@ -35,13 +35,6 @@ class ErrorPolicy(StrEnum):
     ENOSPACE = "enospace"
 
 
-class TrayState(StrEnum):
-    """`disks[].cdrom.tray`."""
-
-    OPEN = "open"
-    CLOSED = "closed"
-
-
 class CloudInitKind(StrEnum):
     """Which of cloud-init's data sources a disc is for."""
 

@@ -8,6 +8,7 @@ from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import Blueprint, ConsolePaths, VirtType
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Cell, IOThreadPin, Pinning, VCPUPin
+from launcher.storage.layout import KUBEVIRT_MOUNTS, expected_images
 from launcher.vmi.guest import (
     Disk,
     DiskBus,
@@ -15,13 +16,13 @@ from launcher.vmi.guest import (
     Guest,
     GuestCPU,
     GuestMemory,
-    ImageFormat,
     IOThreadDemand,
     IOThreadsPolicy,
     KernelBoot,
     SerialConsole,
     Topology,
 )
+from tests.domain.storage_guests import SETTINGS, VOLUMES
 
 MIB, GIB = 1 << 20, 1 << 30
 CONSOLE = ConsolePaths(socket="/run/launcher/serial0.sock", log="/run/launcher/serial0.log")
@@ -62,9 +63,7 @@ def _blueprint(
         virt_type=virt_type,
         arch=arch,
         console=CONSOLE,
-        image_formats=tuple(
-            (disk.name, ImageFormat.QCOW2 if disk.path.endswith(".qcow2") else ImageFormat.RAW) for disk in guest.disks
-        ),
+        images=expected_images(guest, KUBEVIRT_MOUNTS, "/run/launcher"),
     )
 
 
@@ -136,6 +135,14 @@ def arm() -> Blueprint:
     return _blueprint(_guest(Topology(cores=2)), _pinning("4,5", "4-5", "4-5"), arch="aarch64")
 
 
+def volumes() -> Blueprint:
+    return _blueprint(replace(_guest(Topology(cores=4)), disks=VOLUMES), _pinning("1,2,3,4", "1-4", "1-4"))
+
+
+def disk_settings() -> Blueprint:
+    return _blueprint(replace(_guest(Topology()), disks=SETTINGS), _pinning("1", "1", "1"))
+
+
 BLUEPRINTS = {
     "smallest": smallest,
     "pinned-kernel-boot": pinned_kernel_boot,
@@ -144,4 +151,6 @@ BLUEPRINTS = {
     "pool-shared": pool_shared,
     "numa-realtime": numa_realtime,
     "aarch64": arm,
+    "volumes": volumes,
+    "disk-settings": disk_settings,
 }

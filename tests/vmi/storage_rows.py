@@ -426,7 +426,7 @@ STORAGE_ACCEPTED: list[tuple[str, Changes]] = [
     ("the_volumes_blocks", _virtio(blockSize={"matchVolume": {"enabled": True}})),
     ("not_the_volumes_blocks", disk(cdrom={}, blockSize={"matchVolume": {"enabled": False}})),
     ("a_shared_disk", _virtio(shareable=True, cache="none")),
-    ("an_open_tray", disk(cdrom={"tray": "open"})),
+    ("a_closed_tray", disk(cdrom={"tray": "closed"})),
     ("multi_queue", {"spec.domain.devices.blockMultiQueue": True}),
     ("no_target_at_all", {f"{DISKS}[0].disk": ABSENT}),
 ]

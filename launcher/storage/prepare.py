@@ -1,0 +1,186 @@
+"""Prepares a guest's storage before its start: every fault is told at once, then what is missing is made."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from launcher.errors import Fault, HypervisorError, InvalidVMI
+from launcher.storage.discs import build_disc
+from launcher.storage.files import Unusable, check_file, reason
+from launcher.storage.find import Existing, Found, ToBurn, ToCreate, ToFormat, ToLayer, find
+from launcher.storage.layout import Mounts, disc_path, layer_image, layer_path, storage_folder
+from launcher.storage.look import has_direct_io, is_allocated, read_block_size
+from launcher.storage.model import DiskImage
+from launcher.storage.qcow2 import make_empty, make_layer
+from launcher.vmi.guest import Disk, Guest
+from launcher.vmi.guest_storage import (
+    CacheMode,
+    Claim,
+    CloudInit,
+    ContainerDisk,
+    EmptyDisk,
+    Ephemeral,
+    IOMode,
+    MountedFolder,
+)
+
+
+def prepare_storage(guest: Guest, mounts: Mounts, root: Path) -> tuple[DiskImage, ...]:
+    """Find the guest's files, make those that are to be made, and return the image of each disk in their order.
+
+    Layers, empty disks and discs are made anew in a folder of this guest below the launcher's root; what an earlier
+    guest of this name left there is removed, so that none may be running. Raises InvalidVMI with every fault, and
+    HypervisorError where the root or qemu-img is of no use.
+    """
+    found = _find_all(guest, mounts)
+    folder = storage_folder(str(root), guest)
+    try:
+        remove_storage(guest, root)
+        os.makedirs(folder, mode=0o700)  # noqa: PTH103 - paths stay text
+        return _make_all(guest, found, folder)
+    except OSError as error:
+        raise HypervisorError(f"{error.filename or folder}: {reason(error)}; --root needs a writable folder") from error
+
+
+def remove_storage(guest: Guest, root: Path) -> None:
+    """Remove what was made for this guest below the root: its layers, its empty disks, and the secrets on its discs."""
+    folder = storage_folder(str(root), guest)
+    if os.path.lexists(folder):
+        shutil.rmtree(folder)
+
+
+def _find_all(guest: Guest, mounts: Mounts) -> tuple[Found, ...]:
+    faults, found = list(_kernel_faults(guest)), []
+    for disk in guest.disks:
+        try:
+            found.append(find(disk, guest, mounts))
+        except Unusable as error:
+            faults.append(_fault(disk, error))
+    _raise(guest, faults)
+    return tuple(found)
+
+
+def _make_all(guest: Guest, found: tuple[Found, ...], folder: str) -> tuple[DiskImage, ...]:
+    faults: list[Fault] = []
+    images = []
+    for disk, one in zip(guest.disks, found, strict=True):
+        try:
+            images.append(_opened(disk, _make(disk, one, folder)))
+        except Unusable as error:
+            faults.append(_fault(disk, error))
+    _raise(guest, faults)
+    return tuple(images)
+
+
+def _raise(guest: Guest, faults: list[Fault]) -> None:
+    if faults:
+        raise InvalidVMI(f"VMI {guest.namespace}/{guest.name}", faults)
+
+
+def _fault(disk: Disk, error: Unusable) -> Fault:
+    if error.setting is not None:
+        return Fault(f"spec.domain.devices.disks[{disk.name}].{error.setting}", str(error))
+    return Fault(f"spec.volumes[{disk.name}]{_source_of(disk)}", str(error))
+
+
+def _source_of(disk: Disk) -> str:  # noqa: PLR0911 - one for each kind of volume
+    """Return the field of the disk's source below its volume; of a claim nobody can tell which of the two it is."""
+    match disk.volume:
+        case None:
+            return ".hostDisk.path"
+        case Claim():
+            return ""
+        case Ephemeral():
+            return ".ephemeral"
+        case ContainerDisk():
+            return ".containerDisk"
+        case EmptyDisk():
+            return ".emptyDisk"
+        case CloudInit(kind=kind):
+            return f".cloudInit{kind}"
+        case MountedFolder(kind=kind):
+            return f".{kind}"
+        case _:
+            assert_never(disk.volume)
+
+
+def _kernel_faults(guest: Guest) -> Iterator[Fault]:
+    boot = guest.kernel_boot
+    if boot is None:
+        return
+    for field, path in (("kernelPath", boot.kernel), ("initrdPath", boot.initrd)):
+        try:
+            if path is not None:
+                check_file(path, writable=False)
+        except Unusable as error:
+            yield Fault(f"spec.domain.firmware.kernelBoot.container.{field}", str(error))
+
+
+def _make(disk: Disk, found: Found, folder: str) -> DiskImage:
+    """Make what has to be made; return the image, not yet how it is opened."""
+    match found:
+        case Existing():
+            return DiskImage(disk=disk.name, path=found.path, format=found.format, is_block=found.is_block)
+        case ToCreate():
+            _create_sparse(found)
+            return DiskImage(disk=disk.name, path=found.path)
+        case ToLayer():
+            make_layer(layer_path(folder, disk.name), found.backing)
+            return layer_image(disk, folder, found.backing)
+        case ToFormat():
+            make_empty(layer_path(folder, disk.name), found.size_bytes)
+            return layer_image(disk, folder, None)
+        case ToBurn():
+            path = disc_path(folder, disk.name)
+            _write(path, build_disc(found.label, found.files))
+            return DiskImage(disk=disk.name, path=path)
+        case _:
+            assert_never(found)
+
+
+def _create_sparse(image: ToCreate) -> None:
+    """Make a sparse file; one that somebody else has made meanwhile is left as it is (hostDisk, DiskOrCreate)."""
+    try:
+        descriptor = os.open(image.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            os.ftruncate(descriptor, image.size_bytes)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise Unusable(f"{image.path!r} cannot be made: {reason(error)}") from error
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file that only this user reads: a disc may hold secrets."""
+    partial = f"{path}.new"
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
+    os.replace(partial, path)  # noqa: PTH105 - paths stay text
+
+
+def _opened(disk: Disk, image: DiskImage) -> DiskImage:
+    """Say how the image is to be opened, by KubeVirt's rules (SetDriverCacheMode and SetOptimalIOMode).
+
+    Without a cache mode it is none where the file system has direct I/O, else writethrough; without an I/O mode it is
+    native where no block has to be allocated first and the cache is none.
+    """
+    is_direct = disk.cache not in (None, CacheMode.NONE) or has_direct_io(image)
+    if disk.cache is CacheMode.NONE and not is_direct:
+        raise Unusable(f"none needs direct I/O, which the file system of {image.path!r} lacks", setting="cache")
+    if disk.io is IOMode.NATIVE and not is_direct:
+        raise Unusable(f"native needs direct I/O, which the file system of {image.path!r} lacks", setting="io")
+    cache = disk.cache or (CacheMode.NONE if is_direct else CacheMode.WRITETHROUGH)
+    suits_native = cache is CacheMode.NONE and is_allocated(image)
+    return replace(
+        image,
+        cache=cache,
+        io=disk.io or (IOMode.NATIVE if suits_native else None),
+        block_size=read_block_size(image) if disk.matches_volume else disk.block_size,
+    )

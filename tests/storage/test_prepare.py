@@ -1,0 +1,415 @@
+"""A guest's storage before its start: found, refused or made, each fault with its field."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from launcher.errors import Fault, HypervisorError, InvalidVMI
+from launcher.storage.model import BackingImage, DiskImage
+from launcher.storage.prepare import prepare_storage, remove_storage
+from launcher.vmi.guest import Disk, DiskBus, DiskDevice, Guest, ImageFormat, KernelBoot
+from launcher.vmi.guest_storage import (
+    BlockSize,
+    CacheMode,
+    Claim,
+    CloudInit,
+    CloudInitKind,
+    ContainerDisk,
+    EmptyDisk,
+    Ephemeral,
+    FolderKind,
+    IOMode,
+    MountedFolder,
+)
+from tests.storage.guests import GUEST, guest_with, mounts_of, qcow2_header, write
+
+MIB = 1 << 20
+QCOW2, RAW = ImageFormat.QCOW2, ImageFormat.RAW
+
+
+def _prepared(guest: Guest, folder: Path) -> tuple[DiskImage, ...]:
+    return prepare_storage(guest, mounts_of(folder), folder / "root")
+
+
+def _faults(guest: Guest, folder: Path) -> list[Fault]:
+    with pytest.raises(InvalidVMI) as refusal:
+        _prepared(guest, folder)
+    return list(refusal.value.faults)
+
+
+def _info(path: str) -> dict[str, object]:
+    text = subprocess.run(["qemu-img", "info", "--output=json", path], check=True, capture_output=True).stdout
+    info: dict[str, object] = json.loads(text)
+    return info
+
+
+def _real_qcow2(path: Path, size: int = MIB) -> None:
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), str(size)], check=True)
+
+
+def _host(path: Path, **changes: object) -> Guest:
+    return guest_with(replace(Disk(name="d", path=str(path)), **changes))  # type: ignore[arg-type]  # names vary
+
+
+def test_the_format_is_what_the_name_says_and_never_what_the_guest_may_have_written(tmp_path: Path) -> None:
+    raw, qcow2 = tmp_path / "raw.img", tmp_path / "disk.qcow2"
+    raw.write_bytes(qcow2_header(backing=1))
+    qcow2.write_bytes(qcow2_header())
+    images = _prepared(guest_with(Disk(name="a", path=str(raw)), Disk(name="b", path=str(qcow2))), tmp_path)
+    assert [(image.disk, image.path, image.format) for image in images] == [
+        ("a", str(raw), RAW),
+        ("b", str(qcow2), QCOW2),
+    ]
+
+
+def test_a_claims_image_is_raw_whatever_the_guest_wrote_to_it(tmp_path: Path) -> None:
+    path = write(tmp_path, "vmi-disks/root/disk.img", qcow2_header(backing=1))
+    (image,) = _prepared(guest_with(Disk(name="root", volume=Claim(claim="data"))), tmp_path)
+    assert (image.path, image.format, image.is_block, image.backing) == (str(path), RAW, False, None)
+
+
+def test_a_disk_to_be_made_is_a_sparse_file_of_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "new.img"
+    _prepared(_host(path, create_bytes=1 << 30), tmp_path)
+    assert (path.stat().st_size, path.stat().st_blocks, path.stat().st_mode & 0o777) == (1 << 30, 0, 0o600)
+
+
+def test_a_disk_that_is_there_already_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "old.img"
+    path.write_bytes(b"kept")
+    _prepared(_host(path, create_bytes=1 << 30), tmp_path)
+    assert path.read_bytes() == b"kept"
+
+
+def test_a_layer_over_a_claim_names_it_and_its_format(tmp_path: Path) -> None:
+    below = write(tmp_path, "vmi-disks/root/disk.img", qcow2_header(backing=1).ljust(MIB, b"\0"))
+    before = below.read_bytes()
+    (image,) = _prepared(guest_with(Disk(name="root", volume=Ephemeral(claim="data"))), tmp_path)
+    assert (image.format, image.backing) == (QCOW2, BackingImage(path=str(below), format=RAW))
+    info = _info(image.path)
+    assert (info["virtual-size"], info["backing-filename"], info["backing-filename-format"]) == (MIB, str(below), "raw")
+    assert below.read_bytes() == before
+
+
+@pytest.mark.parametrize("image_format", [RAW, QCOW2])
+def test_a_container_disk_gets_a_layer_of_the_format_that_it_has(tmp_path: Path, image_format: ImageFormat) -> None:
+    below = write(tmp_path, "container-disks/disk_3.img", bytes(MIB))
+    if image_format is QCOW2:
+        _real_qcow2(below)
+    below.chmod(0o400)
+    (image,) = _prepared(guest_with(Disk(name="root", volume=ContainerDisk(image="fedora", index=3))), tmp_path)
+    assert image.backing == BackingImage(path=str(below), format=image_format)
+    info = _info(image.path)
+    assert (info["virtual-size"], info["backing-filename-format"]) == (MIB, str(image_format))
+
+
+@pytest.mark.parametrize(("path", "place"), [(None, "disk/only.img"), ("/images/x.img", "images/x.img")])
+def test_a_container_disk_is_found_in_a_mounted_image(tmp_path: Path, path: str | None, place: str) -> None:
+    below = write(tmp_path, f"image-volumes/disk_0/{place}", bytes(512))
+    source = ContainerDisk(image="fedora", index=0, path=path)
+    (image,) = _prepared(guest_with(Disk(name="root", volume=source)), tmp_path)
+    assert image.backing == BackingImage(path=str(below), format=RAW)
+
+
+def test_an_empty_disk_has_its_size_and_no_blocks(tmp_path: Path) -> None:
+    (image,) = _prepared(guest_with(Disk(name="scratch", volume=EmptyDisk(capacity_bytes=1 << 40))), tmp_path)
+    assert image.path == str(tmp_path / "root/storage/default_g/scratch.qcow2")
+    assert (_info(image.path)["virtual-size"], _info(image.path).get("backing-filename")) == (1 << 40, None)
+    assert Path(image.path).stat().st_size < 10 * MIB
+
+
+def test_what_is_made_ends_with_its_guest_and_only_with_it(tmp_path: Path) -> None:
+    other = replace(GUEST, name="other", disks=(Disk(name="scratch", volume=EmptyDisk(capacity_bytes=MIB)),))
+    (kept,) = _prepared(other, tmp_path)
+    guest = guest_with(Disk(name="scratch", volume=EmptyDisk(capacity_bytes=MIB)))
+    (image,) = _prepared(guest, tmp_path)
+    left = Path(image.path).with_name("left.iso")
+    left.write_text("of the guest before")
+    Path(image.path).write_text("written by the guest before")
+    (image,) = _prepared(guest, tmp_path)
+    assert (_info(image.path)["format"], left.exists(), Path(kept.path).exists()) == ("qcow2", False, True)
+    remove_storage(guest, tmp_path / "root")
+    assert (Path(image.path).exists(), Path(kept.path).exists()) == (False, True)
+    remove_storage(guest, tmp_path / "root")
+
+
+def test_what_is_made_is_for_this_user_alone(tmp_path: Path) -> None:
+    source = CloudInit(kind=CloudInitKind.NO_CLOUD, user_data=b"password: x")
+    (image,) = _prepared(guest_with(Disk(name="cloudinit", volume=source)), tmp_path)
+    made = Path(image.path)
+    assert (made.stat().st_mode & 0o777, made.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+
+
+def test_without_a_cache_mode_it_is_what_the_file_system_can_do(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(MIB))
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_DIRECT))
+        expected = CacheMode.NONE
+    except OSError:
+        expected = CacheMode.WRITETHROUGH
+    (image,) = _prepared(_host(path), tmp_path)
+    assert image.cache is expected
+
+
+def test_io_is_native_where_nothing_has_to_be_allocated_and_nothing_is_cached(tmp_path: Path) -> None:
+    full, sparse = tmp_path / "full.img", tmp_path / "sparse.img"
+    full.write_bytes(b"\1" * MIB)
+    sparse.touch()
+    os.truncate(sparse, MIB)
+    disks = (
+        Disk(name="a", path=str(full)),
+        Disk(name="b", path=str(full), cache=CacheMode.WRITEBACK),
+        Disk(name="c", path=str(full), io=IOMode.THREADS),
+        Disk(name="d", path=str(sparse)),
+    )
+    images = _prepared(guest_with(*disks), tmp_path)
+    native = IOMode.NATIVE if images[0].cache is CacheMode.NONE else None
+    assert [image.io for image in images] == [native, None, IOMode.THREADS, None]
+
+
+def test_a_block_size_is_given_or_the_file_systems(tmp_path: Path) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(MIB))
+    own = os.statvfs(path).f_bsize
+    given = BlockSize(logical=512, physical=1024)
+    disks = (
+        Disk(name="a", path=str(path), matches_volume=True),
+        Disk(name="b", path=str(path), block_size=given),
+        Disk(name="c", path=str(path)),
+    )
+    images = _prepared(guest_with(*disks), tmp_path)
+    assert [image.block_size for image in images] == [BlockSize(logical=own, physical=own), given, None]
+
+
+def _missing(folder: Path) -> Guest:
+    return _host(folder / "none.img")
+
+
+def _folder(folder: Path) -> Guest:
+    return _host(folder)
+
+
+def _nul(folder: Path) -> Guest:
+    return _host(folder / "a\0b")
+
+
+def _no_qcow2(folder: Path) -> Guest:
+    (folder / "x.qcow2").write_bytes(b"raw bytes")
+    return _host(folder / "x.qcow2")
+
+
+def _backed(folder: Path) -> Guest:
+    (folder / "x.qcow2").write_bytes(qcow2_header(backing=512))
+    return _host(folder / "x.qcow2")
+
+
+def _external_data(folder: Path) -> Guest:
+    (folder / "x.qcow2").write_bytes(qcow2_header(features=4))
+    return _host(folder / "x.qcow2")
+
+
+def _made_in_no_folder(folder: Path) -> Guest:
+    return _host(folder / "no" / "x.img", create_bytes=1)
+
+
+def _made_as_qcow2(folder: Path) -> Guest:
+    return _host(folder / "x.qcow2", create_bytes=1)
+
+
+def _made_over_a_dangling_link(folder: Path) -> Guest:
+    (folder / "link").symlink_to(folder / "nowhere")
+    return _host(folder / "link", create_bytes=1)
+
+
+def _claim(**changes: object) -> Guest:
+    disk = replace(Disk(name="d", volume=Claim(claim="data")), **changes)  # type: ignore[arg-type]  # names vary
+    return guest_with(disk)
+
+
+def _no_claim(folder: Path) -> Guest:
+    return _claim()
+
+
+def _a_claim_without_image(folder: Path) -> Guest:
+    write(folder, "vmi-disks/d/other.img")
+    return _claim()
+
+
+def _a_claims_image_that_leads_out(folder: Path) -> Guest:
+    write(folder, "secret")
+    write(folder, "vmi-disks/d/x").unlink()
+    (folder / "volumes/vmi-disks/d/disk.img").symlink_to("../../secret")
+    return _claim()
+
+
+def _a_claims_image_that_is_a_pipe(folder: Path) -> Guest:
+    write(folder, "vmi-disks/d/disk.img").unlink()
+    os.mkfifo(folder / "volumes/vmi-disks/d/disk.img")
+    return _claim()
+
+
+def _a_lun_over_a_folder(folder: Path) -> Guest:
+    write(folder, "vmi-disks/d/disk.img")
+    return _claim(device=DiskDevice.LUN, bus=DiskBus.SCSI)
+
+
+def _a_device_that_is_a_file(folder: Path) -> Guest:
+    write(folder, "dev/d")
+    return _claim()
+
+
+def _container_disk(path: str | None = None) -> Guest:
+    return guest_with(Disk(name="d", volume=ContainerDisk(image="fedora", index=0, path=path)))
+
+
+def _no_container_disk(folder: Path) -> Guest:
+    return _container_disk()
+
+
+def _a_container_disk_over_another(folder: Path) -> Guest:
+    write(folder, "container-disks/disk_0.img", qcow2_header(backing=512))
+    return _container_disk()
+
+
+def _a_container_disk_that_leads_out(folder: Path) -> Guest:
+    write(folder, "image-volumes/disk_0/disk/x").unlink()
+    (folder / "volumes/image-volumes/disk_0/disk/x").symlink_to("/etc/passwd")
+    return _container_disk("/disk/x")
+
+
+def _two_images_in_a_container_disk(folder: Path) -> Guest:
+    write(folder, "image-volumes/disk_0/disk/a")
+    write(folder, "image-volumes/disk_0/disk/b")
+    return _container_disk()
+
+
+def _no_config_map(folder: Path) -> Guest:
+    return guest_with(Disk(name="d", volume=MountedFolder(kind=FolderKind.CONFIG_MAP, object_name="a")))
+
+
+def _no_secret_for_cloud_init(folder: Path) -> Guest:
+    source = CloudInit(kind=CloudInitKind.CONFIG_DRIVE, user_data_secret="a")  # noqa: S106 - a name
+    return guest_with(Disk(name="d", volume=source))
+
+
+VOLUME = "spec.volumes[d]"
+HOST = f"{VOLUME}.hostDisk.path"
+IMAGE_FILE = "{}/volumes/container-disks/disk_0.img"
+# What is wrong, the field, and the message with {} for the test's folder.
+REFUSED: list[tuple[Callable[[Path], Guest], str, str]] = [
+    (_missing, HOST, "'{}/none.img': No such file or directory"),
+    (_folder, HOST, "'{}' is neither a file nor a block device"),
+    (_nul, HOST, "'{}/a\\x00b': embedded null byte"),
+    (_no_qcow2, HOST, "'{}/x.qcow2' is named .qcow2 but is no qcow2 image"),
+    (_backed, HOST, "'{}/x.qcow2' has a backing file, which would be opened unchecked; flatten it with qemu-img"),
+    (_external_data, HOST, "'{}/x.qcow2' keeps its data in another file, which would be opened unchecked; flatten it"),
+    (_made_in_no_folder, HOST, "'{}/no/x.img' cannot be made: '{}/no' is no folder"),
+    (
+        _made_as_qcow2,
+        HOST,
+        "'{}/x.qcow2' is not there, and only raw images are made here; make it with qemu-img",
+    ),
+    (_made_over_a_dangling_link, HOST, "'{}/link': No such file or directory"),
+    (
+        _no_claim,
+        VOLUME,
+        "no folder '{}/volumes/vmi-disks/d' and no device '{}/volumes/dev/d': is the claim mounted?",
+    ),
+    (_a_claim_without_image, VOLUME, "'{}/volumes/vmi-disks/d/disk.img': No such file or directory"),
+    (
+        _a_claims_image_that_leads_out,
+        VOLUME,
+        "'{}/volumes/vmi-disks/d/disk.img' leads out of its folder, to '{}/volumes/secret'",
+    ),
+    (
+        _a_claims_image_that_is_a_pipe,
+        VOLUME,
+        "'{}/volumes/vmi-disks/d/disk.img' is neither a file nor a block device",
+    ),
+    (
+        _a_lun_over_a_folder,
+        VOLUME,
+        "no folder '{}/volumes/vmi-disks/d' and no device '{}/volumes/dev/d': is the claim mounted?",
+    ),
+    (_a_device_that_is_a_file, VOLUME, "'{}/volumes/dev/d' is no block device"),
+    (
+        _no_container_disk,
+        f"{VOLUME}.containerDisk",
+        f"neither '{IMAGE_FILE}' nor '{{}}/volumes/image-volumes/disk_0' is there: is 'fedora' mounted?",
+    ),
+    (
+        _a_container_disk_over_another,
+        f"{VOLUME}.containerDisk",
+        f"'{IMAGE_FILE}' has a backing file, which would be opened unchecked; flatten it with qemu-img",
+    ),
+    (
+        _a_container_disk_that_leads_out,
+        f"{VOLUME}.containerDisk",
+        "'{}/volumes/image-volumes/disk_0/disk/x' leads out of its folder, to '/etc/passwd'",
+    ),
+    (
+        _two_images_in_a_container_disk,
+        f"{VOLUME}.containerDisk",
+        "'{}/volumes/image-volumes/disk_0/disk' holds 2 files; say which by containerDisk.path, or have one",
+    ),
+    (
+        _no_config_map,
+        f"{VOLUME}.configMap",
+        "'{}/volumes/config-map/d' is not there: is the configMap mounted?",
+    ),
+    (
+        _no_secret_for_cloud_init,
+        f"{VOLUME}.cloudInitConfigDrive",
+        "'{}/volumes/secret/d' holds neither 'userdata' nor 'userData': is the secret mounted?",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("make", "field", "message"), REFUSED, ids=[row[0].__name__.strip("_").replace("_", " ") for row in REFUSED]
+)
+def test_what_cannot_be_used_is_a_fault_of_its_field(
+    tmp_path: Path, make: Callable[[Path], Guest], field: str, message: str
+) -> None:
+    guest = make(tmp_path)
+    assert _faults(guest, tmp_path) == [Fault(field, message.replace("{}", str(tmp_path)))]
+
+
+def test_every_fault_is_told_at_once_and_then_nothing_is_made(tmp_path: Path) -> None:
+    boot = KernelBoot(kernel=str(tmp_path / "vmlinuz"), initrd=str(tmp_path / "initrd"))
+    new = Disk(name="new", path=str(tmp_path / "new.img"), create_bytes=MIB)
+    guest = replace(guest_with(new, Disk(name="b", path=str(tmp_path / "none.img"))), kernel_boot=boot)
+    kernel = "spec.domain.firmware.kernelBoot.container"
+    assert [fault.path for fault in _faults(guest, tmp_path)] == [
+        f"{kernel}.kernelPath",
+        f"{kernel}.initrdPath",
+        "spec.volumes[b].hostDisk.path",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_root_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "root").write_text("a file")
+    with pytest.raises(HypervisorError, match=r"/root/storage.*: Not a directory; --root needs a writable folder"):
+        _prepared(guest_with(Disk(name="d", volume=EmptyDisk(capacity_bytes=MIB))), tmp_path)
+
+
+def test_an_image_that_qemu_img_refuses_ends_with_its_words(tmp_path: Path) -> None:
+    # A qcow2 header that says nothing of its size and its tables.
+    write(tmp_path, "container-disks/disk_0.img", qcow2_header(version=9))
+    with pytest.raises(HypervisorError, match=r"^qemu-img create: .*: Unsupported qcow2 version 9 .*$"):
+        _prepared(_container_disk(), tmp_path)
+
+
+def test_a_machine_without_qemu_img_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HypervisorError, match=r"^qemu-img is not installed; Debian's package is qemu-utils$"):
+        _prepared(guest_with(Disk(name="d", volume=EmptyDisk(capacity_bytes=MIB))), tmp_path)
