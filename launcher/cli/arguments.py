@@ -226,6 +226,10 @@ def _add_pod(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "--block-volume", action="append", default=[], metavar="NAME",
         help="this volume's claim is a block device (volumeMode Block); may be given again",
     )  # fmt: skip
+    verb.add_argument(
+        "--image-volumes", action="store_true",
+        help="let the kubelet mount container disks (Kubernetes 1.33), instead of sidecars that copy them",
+    )  # fmt: skip
     verb.add_argument("--explain", action="store_true", help="say as comments how CPU and memory add up")
     _add_host_options(verb)
 

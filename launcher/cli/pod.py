@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Namespace
 
 from launcher.cli.machine import host_of, native_arch
@@ -23,6 +24,8 @@ def run(options: Namespace) -> ExitStatus:
     manifest = admitted(document, arch=native_arch())
     pod = pod_manifest(document, manifest, _choices(options))
     _check_fit(options, manifest.guest, pod)
+    for warning in pod.warnings:
+        print(f"virt-launcher: warning: {warning}", file=sys.stderr)
     print(pod.to_yaml(explain=options.explain), end="")
     return ExitStatus.POWERED_OFF
 
@@ -34,6 +37,7 @@ def _choices(options: Namespace) -> PodOptions:
         vcpus_per_cpu=options.cpu_allocation_ratio,
         cache_folder=options.cache_folder,
         block_volumes=frozenset(options.block_volume),
+        image_volumes=options.image_volumes,
         folder=os.getcwd(),  # noqa: PTH109 - a text, as the manifest's paths are
     )
 

@@ -1,4 +1,4 @@
-"""Image discs that come in container images: a sidecar for each copies its file to where the launcher reads it."""
+"""Image discs that come in container images: mounted by the kubelet, or copied out by a sidecar each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from launcher.pod.options import PodOptions
 from launcher.pod.part import Part, Tree, joined
 from launcher.pod.resources import helper_resources
 from launcher.pod.security import container_security
+from launcher.storage.layout import KUBEVIRT_MOUNTS
 from launcher.vmi.manifest import Value
 from launcher.vmi.schema_storage import ContainerDiskSource, Volume
 
-# Where KubeVirt's launcher finds them (pkg/container-disk): disk_<place among spec.volumes>.img.
-FOLDER = "/var/run/kubevirt/container-disks"
+_FOLDER = KUBEVIRT_MOUNTS.container_disks
 _TOOLS = "/var/run/kubevirt/tools"
 _VOLUME = "container-disks"
 _TOOLS_VOLUME = "tools"
@@ -43,13 +43,35 @@ wait
 
 
 def container_disks(volumes: Iterable[Volume], options: PodOptions) -> Part:
-    """Return a sidecar for each container disk, the folder that they share with the launcher, and their tool."""
-    parts = tuple(
-        _served(index, volume.container_disk)
-        for index, volume in enumerate(volumes)
-        if volume.container_disk is not None
+    """Return what brings each container disk to where the launcher looks for it, by its place among the volumes.
+
+    That is a volume of the image itself, where the cluster has those, else a sidecar for each, the folder that they
+    share with the launcher, and their tool.
+    """
+    found = tuple(
+        (index, volume.container_disk) for index, volume in enumerate(volumes) if volume.container_disk is not None
     )
-    return joined((_shared(options), *parts)) if parts else Part()
+    if options.image_volumes:
+        return joined(_mounted(index, source) for index, source in found)
+    return joined((_shared(options), *(_served(index, source) for index, source in found))) if found else Part()
+
+
+def _mounted(index: int, source: ContainerDiskSource) -> Part:
+    """Return the image as a volume (Kubernetes 1.33 and later, KEP-4639)."""
+    name = f"disk-{index}"
+    return Part(
+        volumes=({"name": name, "image": {"reference": source.image, **_pull_policy(source, "pullPolicy")}},),
+        mounts=({"name": name, "mountPath": f"{KUBEVIRT_MOUNTS.image_volumes}/disk_{index}", "readOnly": True},),
+        pull_secrets=_pull_secrets(source),
+    )
+
+
+def _pull_policy(source: ContainerDiskSource, key: str) -> Tree:
+    return {} if source.image_pull_policy is None else {key: source.image_pull_policy}
+
+
+def _pull_secrets(source: ContainerDiskSource) -> tuple[Tree, ...]:
+    return () if source.image_pull_secret is None else ({"name": source.image_pull_secret},)
 
 
 def _shared(options: PodOptions) -> Part:
@@ -64,22 +86,22 @@ def _shared(options: PodOptions) -> Part:
     }
     return Part(
         volumes=({"name": _VOLUME, "emptyDir": {}}, {"name": _TOOLS_VOLUME, "emptyDir": {}}),
-        mounts=({"name": _VOLUME, "mountPath": FOLDER, "readOnly": True},),
+        mounts=({"name": _VOLUME, "mountPath": _FOLDER, "readOnly": True},),
         init_containers=(copy,),
     )
 
 
 def _served(index: int, source: ContainerDiskSource) -> Part:
     """Return the sidecar of one disc: an init container that goes on (Kubernetes 1.29 and later)."""
-    target = f"{FOLDER}/disk_{index}.img"
+    target = f"{_FOLDER}/disk_{index}.img"
     mounts: list[Value] = [
-        {"name": _VOLUME, "mountPath": FOLDER},
+        {"name": _VOLUME, "mountPath": _FOLDER},
         {"name": _TOOLS_VOLUME, "mountPath": _TOOLS, "readOnly": True},
     ]
     sidecar: Tree = {
         "name": f"container-disk-{index}",
         "image": source.image,
-        **({} if source.image_pull_policy is None else {"imagePullPolicy": source.image_pull_policy}),
+        **_pull_policy(source, "imagePullPolicy"),
         "restartPolicy": "Always",
         "command": [_BUSYBOX, "sh", "-c", _SCRIPT, "serve", source.path or "", target],
         "resources": _SERVE.value,
@@ -91,5 +113,4 @@ def _served(index: int, source: ContainerDiskSource) -> Part:
         },
         "volumeMounts": mounts,
     }
-    secrets: tuple[Tree, ...] = () if source.image_pull_secret is None else ({"name": source.image_pull_secret},)
-    return Part(init_containers=(sidecar,), pull_secrets=secrets)
+    return Part(init_containers=(sidecar,), pull_secrets=_pull_secrets(source))

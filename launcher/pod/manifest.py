@@ -14,6 +14,7 @@ from launcher.pod.part import Part, Tree, joined
 from launcher.pod.resources import Resources, launcher_resources
 from launcher.pod.security import container_security, pod_security
 from launcher.pod.storage import has_relative_paths, storage_of
+from launcher.pod.warnings import warnings
 from launcher.pod.yaml_text import to_yaml
 from launcher.vmi.guest import Guest
 from launcher.vmi.load import Admitted
@@ -39,11 +40,12 @@ _ROOT, _CACHE, _TEMPORARY, _HUGE_PAGES, _MANIFEST = "root", "capability-cache", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PodManifest:
-    """The two objects as Kubernetes takes them, and in words how the launcher's requests came about."""
+    """The two objects as Kubernetes takes them; in words how the launcher's requests came about, and what is amiss."""
 
     config_map: Tree
     pod: Tree
     reasons: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     def to_yaml(self, *, explain: bool = False) -> str:
         """Return both as one YAML stream; with `explain` the reasons stand above them as comments."""
@@ -70,7 +72,7 @@ def pod_manifest(document: Document, admitted: Admitted, options: PodOptions) ->
         "metadata": _metadata(vmi, guest),
         "spec": _spec(vmi, guest, options, resources),
     }
-    return PodManifest(config_map=config_map, pod=pod, reasons=resources.reasons)
+    return PodManifest(config_map=config_map, pod=pod, reasons=resources.reasons, warnings=warnings(guest, options))
 
 
 def pod_requests(pod: Tree) -> PodRequests:
@@ -108,13 +110,18 @@ def _spec(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, resour
         "terminationGracePeriodSeconds": grace_s + GRACE_MARGIN_S,
         **_identity(vmi),
         "enableServiceLinks": False,
-        "securityContext": pod_security(),
+        "securityContext": pod_security(low_ports=_has_low_ports(guest)),
         **_scheduling(vmi, guest),
         **_listed("imagePullSecrets", part.pull_secrets),
         **_listed("initContainers", part.init_containers),
         "containers": [_launcher(vmi, guest, options, resources, part)],
         "volumes": list(part.volumes),
     }
+
+
+def _has_low_ports(guest: Guest) -> bool:
+    """Tell whether a port is forwarded that only root may listen on."""
+    return any(port.port < 1024 for card in guest.peripherals.interfaces for port in card.ports)
 
 
 def _launcher(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, resources: Resources, part: Part) -> Tree:

@@ -23,7 +23,8 @@ class PodOptions:
 
     `kvm_resource` is None for a guest that is emulated. `cache_folder` is a folder of the node, writable for user 107,
     in which libvirt keeps what it learnt of QEMU; None keeps it as long as the Pod. `block_volumes` are the volumes
-    whose claims are block devices, which only the cluster knows. Relative paths of the manifest start at `folder`.
+    whose claims are block devices, which only the cluster knows. With `image_volumes` the kubelet mounts container
+    disks, else sidecars copy them. Relative paths of the manifest start at `folder`.
     """
 
     image: str
@@ -31,6 +32,7 @@ class PodOptions:
     vcpus_per_cpu: int = VCPUS_PER_CPU
     cache_folder: str | None = None
     block_volumes: frozenset[str] = frozenset()
+    image_volumes: bool = False
     folder: str = "/"
 
     def __post_init__(self) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from launcher.planner.iothreads import lay_out_iothreads
-from launcher.vmi.guest import Guest
+from launcher.vmi.guest import Disk, Firmware, Guest
+from launcher.vmi.guest_machine import InterfaceBackend
+from launcher.vmi.guest_storage import ContainerDisk, EmptyDisk, Ephemeral
 
 MEBIBYTE = 1 << 20
 
@@ -23,6 +25,13 @@ _WORKERS = 8
 _GUEST_PER_PAGE_TABLE = 512
 # QEMU caches the L2 tables of a qcow2 image, up to 32 MiB each (QEMU, docs/qcow2-cache.txt).
 _QCOW2_CACHE = 32
+# KubeVirt's figures, too: the card's memory with its VNC server, and swtpm.
+_VIDEO = 32
+_TPM = 53
+# passt (of March 2023) has 31 MiB resident at its start, and 72 MiB of memory in all.
+_PASST = 72
+# OVMF's code and variables, each in a flash chip.
+_UEFI = 8
 # Two flash chips of 64 MiB that the board virt always has (QEMU, hw/arm/virt.c).
 _ARM_FLASH = 128
 # QEMU's buffer of translated code is the smaller of this and an eighth of the machine (QEMU, tcg/region.c).
@@ -58,14 +67,30 @@ def memory_overhead(guest: Guest, *, is_emulated: bool, is_guaranteed: bool) -> 
 
 def _of_guest(guest: Guest) -> Iterator[Item]:
     vcpus, iothreads = guest.cpu.topology.vcpus, len(lay_out_iothreads(guest).ids)
-    qcow2 = sum(disk.path.endswith(".qcow2") for disk in guest.disks)
+    qcow2 = sum(map(_may_be_qcow2, guest.disks))
     tables = mebibytes_of(-(-guest.memory.guest_bytes // _GUEST_PER_PAGE_TABLE))
     yield Item(what="page tables, 1/512 of the guest's memory", mebibytes=tables)
     yield Item(what=f"vCPUs: {vcpus} x {_VCPU}Mi", mebibytes=vcpus * _VCPU)
     yield Item(what=f"IOThreads: {iothreads} x {_IOTHREAD}Mi", mebibytes=iothreads * _IOTHREAD)
     yield Item(what=f"qcow2 images' tables: {qcow2} x {_QCOW2_CACHE}Mi", mebibytes=qcow2 * _QCOW2_CACHE)
+    yield from _of_devices(guest)
+
+
+def _of_devices(guest: Guest) -> Iterator[Item]:
+    devices = guest.peripherals
+    passt = sum(card.backend is InterfaceBackend.PASST for card in devices.interfaces)
+    yield Item(what="graphics card and VNC", mebibytes=0 if devices.video is None else _VIDEO)
+    yield Item(what="swtpm", mebibytes=0 if devices.tpm is None else _TPM)
+    yield Item(what=f"passt: {passt} x {_PASST}Mi", mebibytes=passt * _PASST)
     if guest.arch == "aarch64":
         yield Item(what="flash of the board", mebibytes=_ARM_FLASH)
+    elif guest.firmware is not Firmware.BIOS:
+        yield Item(what="UEFI and its variables", mebibytes=_UEFI)
+
+
+def _may_be_qcow2(disk: Disk) -> bool:
+    """Tell whether QEMU may open a qcow2 image for this disk: one so named, or a layer over something read-only."""
+    return disk.path.endswith(".qcow2") or isinstance(disk.volume, ContainerDisk | Ephemeral | EmptyDisk)
 
 
 def total_mebibytes(items: Iterable[Item]) -> int:

@@ -10,9 +10,15 @@ from launcher.pod.options import PodOptions
 from launcher.pod.overhead import Item, mebibytes_of, memory_overhead, total_mebibytes
 from launcher.quantity import Quantity
 from launcher.vmi.guest import Guest, IOThreadsPolicy
+from launcher.vmi.guest_machine import InterfaceBackend
 from launcher.vmi.manifest import Value
 from launcher.vmi.schema import ResourceRequirements, VirtualMachineInstance
 from launcher.vmi.size import given
+
+# KubeVirt's resources of /dev/net/tun and /dev/vhost-vsock.
+TUN_RESOURCE = "devices.kubevirt.io/tun"
+VSOCK_RESOURCE = "devices.kubevirt.io/vhost-vsock"
+_TUN_BACKENDS = (InterfaceBackend.BRIDGE, InterfaceBackend.TAP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +87,8 @@ class _Sizing:
         reason = f"cpu: {request}, as the manifest says"
         if request is None:
             threads = self.guest.cpu.topology.vcpus + _pool(self.guest)
-            request = Quantity(-(-Quantity.of_units(threads).nano // self.options.vcpus_per_cpu))
+            # Thousandths of a CPU, rounded up: Kubernetes knows nothing smaller.
+            request = Quantity(-(-threads * 1000 // self.options.vcpus_per_cpu) * 10**6)
             shared = f"{threads} vCPUs and pool IOThreads / {self.options.vcpus_per_cpu}"
             reason = f"cpu: {request} = {shared} that share a CPU"
         return Resources(
@@ -126,6 +133,10 @@ class _Sizing:
     def devices(self) -> Iterator[tuple[str, str]]:
         if self.options.kvm_resource is not None:
             yield self.options.kvm_resource, "1"
+        if any(card.backend in _TUN_BACKENDS for card in self.guest.peripherals.interfaces):
+            yield TUN_RESOURCE, "1"
+        if self.guest.peripherals.has_vsock:
+            yield VSOCK_RESOURCE, "1"
 
 
 def _pool(guest: Guest) -> int:

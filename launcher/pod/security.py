@@ -9,8 +9,12 @@ from launcher.vmi.manifest import Value
 USER = 107
 
 
-def pod_security() -> Tree:
-    """Return the Pod's `securityContext`; the group makes claims and empty folders writable."""
+def pod_security(*, low_ports: bool = False) -> Tree:
+    """Return the Pod's `securityContext`; the group makes claims and empty folders writable.
+
+    `low_ports` lets anyone in the Pod listen on ports below 1024 (a sysctl that Kubernetes calls safe).
+    """
+    sysctls: list[Value] = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
@@ -18,6 +22,7 @@ def pod_security() -> Tree:
         "fsGroup": USER,
         "fsGroupChangePolicy": "OnRootMismatch",
         "seccompProfile": {"type": "RuntimeDefault"},
+        **({"sysctls": sysctls} if low_ports else {}),
     }
 
 

@@ -12,15 +12,10 @@ from launcher.pod.container_disks import container_disks
 from launcher.pod.names import bounded_name
 from launcher.pod.options import PodOptions
 from launcher.pod.part import Part, Tree, joined
+from launcher.storage.layout import KUBEVIRT_MOUNTS
 from launcher.vmi.manifest import Value
 from launcher.vmi.schema import VirtualMachineInstance
 from launcher.vmi.schema_storage import DownwardAPIVolumeFile, Volume
-
-# Where KubeVirt mounts a Pod's volumes (pkg/host-disk, pkg/config); the launcher reads them there.
-DISKS = "/var/run/kubevirt-private/vmi-disks"
-SECRETS = "/var/run/kubevirt-private/secret"
-CONFIG_MAPS = "/var/run/kubevirt-private/config-map"
-DOWNWARD_APIS = "/var/run/kubevirt-private/downwardapi"
 
 # A folder mounted over one of these, or above one, would hide the launcher's own files.
 _OWN_FOLDERS = (
@@ -57,19 +52,18 @@ def _objects(volume: Volume) -> Part:
     """Return the folder of the ConfigMap, Secret, fields or secrets for cloud-init that the volume is made of."""
     if (config_map := volume.config_map) is not None:
         source: Tree = {"configMap": {"name": config_map.name, "optional": config_map.optional}}
-        return _folder(volume.name, source, CONFIG_MAPS)
+        return _folder(volume.name, source, KUBEVIRT_MOUNTS.config_maps)
     if (secret := volume.secret) is not None:
-        return _folder(
-            volume.name, {"secret": {"secretName": secret.secret_name, "optional": secret.optional}}, SECRETS
-        )
+        source = {"secret": {"secretName": secret.secret_name, "optional": secret.optional}}
+        return _folder(volume.name, source, KUBEVIRT_MOUNTS.secrets)
     if (fields := volume.downward_api) is not None:
         items: list[Value] = [_downward(file) for file in fields.fields]
-        return _folder(volume.name, {"downwardAPI": {"items": items}}, DOWNWARD_APIS)
+        return _folder(volume.name, {"downwardAPI": {"items": items}}, KUBEVIRT_MOUNTS.downward_apis)
     names = tuple(dict.fromkeys(_cloud_init_secrets(volume)))
     if not names:
         return Part()
     sources: list[Value] = [{"secret": {"name": name}} for name in names]
-    return _folder(volume.name, {"projected": {"sources": sources}}, SECRETS)
+    return _folder(volume.name, {"projected": {"sources": sources}}, KUBEVIRT_MOUNTS.secrets)
 
 
 def _cloud_init_secrets(volume: Volume) -> Iterator[str]:
@@ -96,8 +90,8 @@ def _claim(name: str, claim: str, options: PodOptions, *, readonly: bool) -> Par
     source: Tree = {"claimName": claim, **({"readOnly": True} if readonly else {})}
     volumes: tuple[Tree, ...] = ({"name": pod_volume, "persistentVolumeClaim": source},)
     if name in options.block_volumes:
-        return Part(volumes=volumes, devices=({"name": pod_volume, "devicePath": f"/dev/{name}"},))
-    mount: Tree = {"name": pod_volume, "mountPath": f"{DISKS}/{name}"}
+        return Part(volumes=volumes, devices=({"name": pod_volume, "devicePath": f"{KUBEVIRT_MOUNTS.devices}/{name}"},))
+    mount: Tree = {"name": pod_volume, "mountPath": f"{KUBEVIRT_MOUNTS.claims}/{name}"}
     return Part(volumes=volumes, mounts=({**mount, **({"readOnly": True} if readonly else {})},))
 
 

@@ -17,10 +17,16 @@ class _Dumper(yaml.SafeDumper):
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=_style(text))
+
+
+def _style(text: str) -> str | None:
+    """Return lines as lines, words as they are, and what a reader might take otherwise in quotes, escaped."""
+    if not text.replace("\n", "").isprintable():
+        return '"'
     if "\n" in text:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|")
-    style = None if plain_scalar(text) == text else '"'
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+        return "|"
+    return None if plain_scalar(text) == text else '"'
 
 
 _Dumper.add_representer(str, _text)

@@ -54,7 +54,8 @@ def json_schema() -> Schema:
 
 def _by_kind(root: type[Struct]) -> Value:
     """Apply a kind's schema to manifests of that kind only, so that a fault is told once and where it lies."""
-    return {"if": {"properties": {"kind": {"const": root.__name__}}}, "then": _reference(root.__name__)}
+    of_this_kind: Schema = {"required": ["kind"], "properties": {"kind": {"const": root.__name__}}}
+    return {"if": of_this_kind, "then": _reference(root.__name__)}
 
 
 def _reference(name: str) -> Schema:
