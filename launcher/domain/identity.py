@@ -5,16 +5,10 @@ from __future__ import annotations
 from lxml import etree
 
 from launcher.domain.blueprint import Blueprint
-from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX
+from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, domain_name
 from launcher.domain.xml import Element, add, child_of
 from launcher.planner.document import to_json
 from launcher.planner.model import Pinning
-from launcher.vmi.guest import Guest
-
-
-def domain_name(guest: Guest) -> str:
-    """Return the name that libvirt knows the guest by: namespace_name, as KubeVirt's own launcher has it."""
-    return f"{guest.namespace}_{guest.name}"
 
 
 def fill_identity(domain: Element, blueprint: Blueprint) -> None:

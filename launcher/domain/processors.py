@@ -8,6 +8,8 @@ from launcher.vmi.guest import GuestCPU
 
 # KubeVirt's names for the CPU models that libvirt takes as a mode of their own.
 _MODEL_MODES = ("host-passthrough", "host-model")
+# Where no model is named: KubeVirt's defaults; libvirt has no host-model for arm64.
+_DEFAULT_MODES = {"aarch64": "host-passthrough"}
 
 
 def fill_processors(domain: Element, blueprint: Blueprint) -> None:
@@ -37,22 +39,29 @@ def _fill_cputune(domain: Element, blueprint: Blueprint) -> None:
 
 def _fill_cpu(domain: Element, blueprint: Blueprint) -> None:
     guest = blueprint.guest.cpu
-    cpu = _add_model(domain, guest, blueprint.virt_type)
+    cpu = _add_model(domain, guest, blueprint)
+    for feature in guest.features:
+        add(cpu, "feature", policy=feature.policy, name=feature.name)
     topology = guest.topology
     add(cpu, "topology", sockets=topology.sockets, dies=1, cores=topology.cores, threads=topology.threads)
     if blueprint.pinning.cells:
         _fill_cells(cpu, blueprint)
 
 
-def _add_model(domain: Element, guest: GuestCPU, virt_type: VirtType) -> Element:
-    """Add the cpu element: the manifest's model; QEMU's fullest one under TCG, where the host's cannot be passed."""
+def _add_model(domain: Element, guest: GuestCPU, blueprint: Blueprint) -> Element:
+    """Add the cpu element: the manifest's model; QEMU's fullest one under TCG, where the host's cannot be passed.
+
+    Under KVM libvirt compares a named model and its features with the host before it starts the guest; TCG has so
+    little of any model that it would start none.
+    """
+    emulated = blueprint.virt_type is VirtType.QEMU
     if guest.model is not None and guest.model not in _MODEL_MODES:
-        cpu = add(domain, "cpu", mode="custom", match="exact", check="none")
+        cpu = add(domain, "cpu", mode="custom", match="exact", check="none" if emulated else "partial")
         add(cpu, "model", guest.model, fallback="forbid")
         return cpu
-    if virt_type is VirtType.QEMU:
+    if emulated:
         return add(domain, "cpu", mode="maximum")
-    return add(domain, "cpu", mode=guest.model or "host-model")
+    return add(domain, "cpu", mode=guest.model or _DEFAULT_MODES.get(blueprint.arch, "host-model"))
 
 
 def _fill_cells(cpu: Element, blueprint: Blueprint) -> None:

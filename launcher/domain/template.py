@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lxml import etree
 
+from launcher.domain.channels import AGENT_PORT
 from launcher.domain.names import PLAN_NAMESPACE
 from launcher.domain.xml import Element, parser
 from launcher.errors import TemplateError
@@ -29,6 +30,18 @@ OWNED_PATHS = (
     "devices/disk",
     "devices/serial",
     "devices/console",
+    "devices/interface",
+    f"devices/channel/target[@name='{AGENT_PORT}']",
+    "devices/input",
+    "devices/tpm",
+    "devices/graphics",
+    "devices/video",
+    "devices/sound",
+    "devices/audio",
+    "devices/watchdog",
+    "devices/vsock",
+    "sysinfo/system/entry[@name='serial']",
+    "sysinfo/chassis",
 )
 
 

@@ -13,6 +13,7 @@ from launcher.vmi.guest import (
     Disk,
     DiskBus,
     DiskDevice,
+    Firmware,
     Guest,
     GuestCPU,
     GuestMemory,
@@ -22,6 +23,8 @@ from launcher.vmi.guest import (
     SerialConsole,
     Topology,
 )
+from launcher.vmi.guest_machine import TPM, Peripherals, VideoModel
+from tests.domain import machine_guests as machines
 from tests.domain.storage_guests import SETTINGS, VOLUMES
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -132,7 +135,46 @@ def numa_realtime() -> Blueprint:
 
 
 def arm() -> Blueprint:
-    return _blueprint(_guest(Topology(cores=2)), _pinning("4,5", "4-5", "4-5"), arch="aarch64")
+    guest = replace(
+        _guest(Topology(cores=2)),
+        arch="aarch64",
+        firmware=Firmware.EFI,
+        peripherals=Peripherals(interfaces=machines.NETWORKS[:1], tpm=TPM(), video=VideoModel.VIRTIO),
+    )
+    return _blueprint(guest, _pinning("4,5", "4-5", "4-5"), arch="aarch64")
+
+
+def windows() -> Blueprint:
+    guest = _guest(Topology(cores=2))
+    guest = replace(
+        guest,
+        cpu=replace(guest.cpu, model="host-passthrough"),
+        firmware=Firmware.EFI,
+        board=machines.WINDOWS_BOARD,
+        peripherals=machines.WINDOWS_PERIPHERALS,
+    )
+    return _blueprint(guest, _pinning("2,3", "2-3", "2-3"))
+
+
+def devices() -> Blueprint:
+    guest = _guest(Topology(), dedicated=False)
+    guest = replace(
+        guest,
+        cpu=replace(guest.cpu, model="Haswell", features=machines.DEVICES_CPU),
+        board=machines.DEVICES_BOARD,
+        peripherals=machines.DEVICES_PERIPHERALS,
+    )
+    return _blueprint(guest, _pinning("", "0-3", "0-3"))
+
+
+def networks() -> Blueprint:
+    guest = replace(_guest(Topology(cores=4)), peripherals=Peripherals(interfaces=machines.NETWORKS))
+    return _blueprint(guest, _pinning("0,1,2,3", "0-3", "0-3"))
+
+
+def passt() -> Blueprint:
+    guest = replace(_guest(Topology()), firmware=Firmware.EFI, peripherals=Peripherals(interfaces=machines.PASST))
+    return _blueprint(guest, _pinning("0", "0", "0"))
 
 
 def volumes() -> Blueprint:
@@ -151,6 +193,10 @@ BLUEPRINTS = {
     "pool-shared": pool_shared,
     "numa-realtime": numa_realtime,
     "aarch64": arm,
+    "windows": windows,
+    "devices": devices,
+    "networks": networks,
+    "passt": passt,
     "volumes": volumes,
     "disk-settings": disk_settings,
 }
