@@ -12,8 +12,8 @@ from hack.benchmarks.table import Row, Section
 from hack.benchmarks.workplace import Workplace
 
 _POLL_S = 0.001
-# Not a divisor of the launcher's interval: each drift falls on another moment of it.
-_PAUSE_S = 0.37
+# A repair happens when the launcher looks; the next drift falls on another moment between two looks each time.
+_PAUSE_STEP_S = 0.11
 
 
 def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
@@ -24,7 +24,7 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
     for _guest in range(guests):
         with launched(vmi, workplace.root("r")) as guest:
             guest.wait_until_running()
-            repaired_s += [_seconds_to_repair(guest) for _drift in range(drifts)]
+            repaired_s += [_seconds_to_repair(guest, drift * _PAUSE_STEP_S) for drift in range(drifts)]
             ended_s.append(_seconds_to_end(guest))
     return Section(
         title="reaction",
@@ -46,9 +46,9 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
     )
 
 
-def _seconds_to_repair(guest: LaunchedGuest) -> float:
+def _seconds_to_repair(guest: LaunchedGuest, pause_s: float) -> float:
     """Give the vCPU's thread every other CPU, as taskset would, and wait until it has its own again."""
-    time.sleep(_PAUSE_S)
+    time.sleep(pause_s)
     thread = thread_named(guest.qemu_pid(), "CPU 0/")
     planned = os.sched_getaffinity(thread)
     others = os.sched_getaffinity(0) - planned

@@ -7,9 +7,13 @@ import importlib
 import math
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from launcher import __version__
 from launcher.errors import ExitStatus
+
+# The width of help texts. That of the terminal would be asked for with every option that is added.
+_HELP_WIDTH = 100
 
 _EXIT_STATUSES = """\
 exit statuses:
@@ -33,25 +37,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         prog="virt-launcher",
         description="Start a KubeVirt virtual machine whose every thread is pinned, and proved so by the kernel.",
         epilog=_EXIT_STATUSES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, width=_HELP_WIDTH),
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"virt-launcher {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    for add_verb in (
-        _add_run,
-        _add_plan,
-        _add_render,
-        _add_check,
-        _add_host,
-        _add_status,
-        _add_commands,
-        _add_console,
-        _add_verify,
-        _add_pod,
-        _add_schema,
-        _add_node_label,
-    ):
+    for add_verb in _verbs_to_add(arguments):
         add_verb(verbs)
     return parser.parse_args(arguments)
 
@@ -59,8 +50,34 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
 Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
 
 
+def _verbs_to_add(arguments: Sequence[str]) -> tuple[Callable[[Verbs[argparse.ArgumentParser]], None], ...]:
+    """Return what adds the verb that is asked for, alone, since each takes time; all of them where none is."""
+    by_name = {
+        "run": _add_run,
+        "plan": _add_plan,
+        "render": _add_render,
+        "check": _add_check,
+        "host": _add_host,
+        "status": _add_status,
+        **dict.fromkeys(("pause", "resume", "shutdown", "reset"), _add_commands),
+        "console": _add_console,
+        "verify": _add_verify,
+        "pod": _add_pod,
+        "schema": _add_schema,
+        "node-label": _add_node_label,
+    }
+    wanted = by_name.get(arguments[0]) if arguments else None
+    return tuple(dict.fromkeys(by_name.values())) if wanted is None else (wanted,)
+
+
 def _add_verb(verbs: Verbs[argparse.ArgumentParser], name: str, summary: str) -> argparse.ArgumentParser:
-    verb = verbs.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    verb = verbs.add_parser(
+        name,
+        help=summary,
+        description=summary,
+        formatter_class=partial(argparse.HelpFormatter, width=_HELP_WIDTH),
+        allow_abbrev=False,
+    )
     verb.set_defaults(verb_function=_load(f"launcher.cli.{name.replace('-', '_')}"))
     return verb
 

@@ -1,0 +1,50 @@
+"""The arguments: the verb that is asked for is the only one that is set up, and that shows nowhere."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from launcher.cli.arguments import parse_arguments
+
+
+def help_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(arguments)
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_every_verb_of_the_help_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    verbs = re.findall(r"^    ([a-z-]+)(?: |$)", help_of(["--help"], capsys), re.MULTILINE)
+    assert {"run", "pause", "reset", "node-label"} < set(verbs)
+    usages = [help_of([verb, "--help"], capsys).splitlines()[0] for verb in verbs]
+    assert usages == [usage for usage, verb in zip(usages, verbs, strict=True) if f"virt-launcher {verb} [-h]" in usage]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        pytest.param([], "required: VERB", id="no verb at all"),
+        pytest.param(
+            ["rum"], "invalid choice: 'rum' (choose from 'run', 'plan'", id="an unknown verb is told them all"
+        ),
+        pytest.param(["check"], "virt-launcher check: error: the following arguments are required: VMI", id="no VMI"),
+        pytest.param(["check", "a", "--frobnicate"], "unrecognized arguments: --frobnicate", id="an unknown option"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_status_2_and_says_why(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_arguments(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
+
+
+def test_the_environment_of_another_verb_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VIRT_LAUNCHER_DRIFT", "nonsense")
+    assert parse_arguments(["check", "vmi.yaml"]).vmi == "vmi.yaml"
+    with pytest.raises(SystemExit):
+        parse_arguments(["run", "vmi.yaml"])
