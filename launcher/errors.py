@@ -56,6 +56,10 @@ class InvalidVMI(LauncherError):
         self.faults = tuple(faults)
         super().__init__("\n".join(f"{source}: {fault}" for fault in self.faults))
 
+    def __reduce__(self) -> tuple[type[InvalidVMI], tuple[str, tuple[Fault, ...]]]:
+        """Be pickled with what made it: faults are found in a process of their own (launcher/cli/workshop.py)."""
+        return type(self), (self.source, self.faults)
+
 
 class HostError(LauncherError):
     """The host or the cgroup cannot be read, or says something that cannot be."""

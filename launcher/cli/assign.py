@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.evidence import grade_cpus, warn_of_quota
 from launcher.cli.machine import native_arch, own_affinity, this_machine
-from launcher.domain.identity import domain_name, plan_record
+from launcher.domain.names import domain_name
 from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
@@ -25,6 +25,11 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
     def read_allowed() -> AllowedCPUs:
         return read_allowed_cpus(tree, affinity)
 
+    def record(pinning: Pinning) -> str:
+        from launcher.domain.identity import plan_record  # noqa: PLC0415 - an XML library, for a rare event
+
+        return plan_record(pinning)
+
     def plan_anew(pinning: Pinning, allowed: AllowedCPUs) -> Pinning:
         return replan(pinning, guest, read_host(tree, native_arch()), allowed)
 
@@ -40,7 +45,7 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         vcpus=guest.cpu.topology.vcpus,
         read_allowed=read_allowed,
         replan=plan_anew,
-        record=plan_record,
+        record=record,
         reconnect=lambda: hypervisor.find_again(domain_name(guest)),
         drift_policy=DriftPolicy(beginning.options.drift),
         exclusivity=exclusive.exclusivity,

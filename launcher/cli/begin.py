@@ -9,27 +9,22 @@ from dataclasses import dataclass
 
 from launcher.cli.machine import (
     check_kvm,
-    console_paths,
     mounts_of,
     native_arch,
     own_affinity,
-    read_template,
     root_of,
     this_machine,
     virt_type_of,
 )
-from launcher.domain.blueprint import Blueprint
-from launcher.domain.identity import domain_name
-from launcher.domain.read import read_plan, read_type
-from launcher.domain.render import render
+from launcher.cli.orders import DomainOrder
+from launcher.cli.workshop import Workshop
+from launcher.domain.names import domain_name
 from launcher.errors import GuestDestroyed, HypervisorError
 from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.sysfs import read_host
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineState
-from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
-from launcher.storage.prepare import prepare_storage
 from launcher.supervise.lifecycle import Adopted, Event, Started
 from launcher.supervise.settle import settle
 from launcher.supervise.stopwatch import Stopwatch
@@ -44,6 +39,7 @@ class Beginning:
 
     guest: Guest
     options: Namespace
+    workshop: Workshop
     stopwatch: Stopwatch
     is_stopping: Callable[[], bool]
     on_planned: Callable[[Pinning], None]
@@ -68,9 +64,8 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
-    xml = machine.xml()
     try:
-        pinning = read_plan(xml)
+        pinning, virt_type = beginning.workshop.do("read_domain", machine.xml())
     except ValueError as error:
         raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
     if pinning is None:
@@ -78,7 +73,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     running = machine.state() is MachineState.RUNNING
     _log.info("adopted: %s, %s", machine.name, "running" if running else "paused")
     beginning.stopwatch.lap("adopt")
-    return Found(machine=machine, pinning=pinning, virt_type=read_type(xml), first_event=Adopted(running=running))
+    return Found(machine=machine, pinning=pinning, virt_type=virt_type, first_event=Adopted(running=running))
 
 
 def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
@@ -89,20 +84,17 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     guest, options = beginning.guest, beginning.options
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
-    images = prepare_storage(guest, mounts_of(options), root_of(options))
-    template = read_template(options, guest.arch)
     pinning = _plan(beginning)
-    blueprint = Blueprint(
+    order = DomainOrder(
         guest=guest,
         pinning=pinning,
-        iothreads=lay_out_iothreads(guest),
         virt_type=virt_type,
-        arch=guest.arch,
-        console=console_paths(root_of(options), guest),
-        images=images,
+        root=root_of(options),
+        mounts=mounts_of(options),
+        template=options.template,
         shares_iothreads=hypervisor.shares_iothreads,
     )
-    xml = render(blueprint, *template)
+    xml = beginning.workshop.do("make_domain", order)
     beginning.stopwatch.lap("render")
     if beginning.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")

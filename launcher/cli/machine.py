@@ -9,7 +9,7 @@ from pathlib import Path
 from launcher.cli.places import root_of as root_of  # noqa: PLC0414 - also looked for here
 from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import ConsolePaths, VirtType
-from launcher.domain.identity import domain_name
+from launcher.domain.names import domain_name
 from launcher.errors import HypervisorError, TemplateError, UsageError
 from launcher.host.capture import read_capture
 from launcher.host.cgroup import check_allowed, read_affinity, read_allowed_cpus
@@ -18,14 +18,15 @@ from launcher.host.sysfs import read_host
 from launcher.host.tree import FolderTree, Tree
 from launcher.storage.layout import KUBEVIRT_MOUNTS, Mounts, absolute_paths, mounts_below
 from launcher.vmi.guest import Guest
-from launcher.vmi.load import load_guest
 
 _KVM = "/dev/kvm"
 
 
-def load(options: Namespace) -> Guest:
-    """Load the guest that the verb's manifest asks for, its relative file names taken from the current folder."""
-    return absolute_paths(load_guest(options.vmi, arch=native_arch()), os.getcwd())  # noqa: PTH109 - paths stay text
+def load(vmi: str) -> Guest:
+    """Load the guest that a manifest asks for, its relative file names taken from the current folder."""
+    from launcher.vmi.load import load_guest  # noqa: PLC0415 - `run` has it done in a process of its own
+
+    return absolute_paths(load_guest(vmi, arch=native_arch()), os.getcwd())  # noqa: PTH109 - paths stay text
 
 
 def native_arch() -> str:
@@ -127,9 +128,9 @@ def mounts_of(options: Namespace) -> Mounts:
     return KUBEVIRT_MOUNTS if options.volumes is None else mounts_below(str(Path(options.volumes).absolute()))
 
 
-def read_template(options: Namespace, arch: str) -> tuple[bytes, str]:
-    """Return the bytes of the domain template and the file that they come from; raises TemplateError."""
-    path = Path(options.template) if options.template is not None else _own_template(arch)
+def read_template(template: str | None, arch: str) -> tuple[bytes, str]:
+    """Return the bytes of the site's domain template, or of the launcher's own, and its file; raises TemplateError."""
+    path = Path(template) if template is not None else _own_template(arch)
     try:
         return path.read_bytes(), str(path)
     except OSError as error:

@@ -17,7 +17,7 @@ from launcher.planner.plan import plan
 
 def run(options: Namespace) -> ExitStatus:
     """Print the placement that `run` would make."""
-    guest = load(options)
+    guest = load(options.vmi)
     host, allowed = host_of(options, guest)
     pinning = plan(guest, host, allowed)
     match options.format:

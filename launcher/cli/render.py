@@ -15,7 +15,7 @@ from launcher.storage.layout import expected_images
 
 def run(options: Namespace) -> ExitStatus:
     """Print what `run` would hand to libvirt; needs neither libvirt nor the host, unless for a command line."""
-    guest = load(options)
+    guest = load(options.vmi)
     host, allowed = host_of(options, guest)
     blueprint = Blueprint(
         guest=guest,
@@ -26,7 +26,7 @@ def run(options: Namespace) -> ExitStatus:
         console=console_paths(root_of(options), guest),
         images=expected_images(guest, mounts_of(options), str(root_of(options))),
     )
-    xml = render(blueprint, *read_template(options, guest.arch))
+    xml = render(blueprint, *read_template(options.template, guest.arch))
     if options.format == "argv":
         from launcher.cli.connection import open_hypervisor  # noqa: PLC0415 - libvirt is needed only here
 

@@ -1,118 +1,34 @@
-"""The verb `run`: the entrypoint of the container, from the manifest to the guest's end."""
+"""The verb `run`: has the manifest read in a process of its own, and meanwhile gets the rest of the launcher ready."""
 
 from __future__ import annotations
 
-import logging
 import queue
 import signal
 from argparse import Namespace
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 
-from launcher.cli.assign import assignment_of
-from launcher.cli.begin import Beginning, Found, adopt, start
-from launcher.cli.connection import open_hypervisor
-from launcher.cli.machine import load, root_of
-from launcher.cli.serve import Board, served
-from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
-from launcher.cli.termination import write_termination_message
+from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus
-from launcher.hypervisor.protocol import Hypervisor
-from launcher.observe.logs import LogFormat, configure_logging
-from launcher.observe.qemulog import QEMULog
-from launcher.supervise.children import ChildReaper
-from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
-from launcher.supervise.supervisor import Supervisor
 from launcher.supervise.thrift import use_one_arena
-from launcher.vmi.guest import Guest
-
-_log = logging.getLogger(__name__)
-
-# KubeVirt's default for terminationGracePeriodSeconds of a VMI.
-DEFAULT_GRACE_PERIOD_S = 30.0
-
-Events = queue.SimpleQueue[Event]
 
 
 def run(options: Namespace) -> ExitStatus:
     """Start the guest or adopt it, supervise it, and return the exit status that says how it ended."""
-    use_one_arena()
     stopwatch = Stopwatch()
     stopwatch.lap("process")
-    configure_logging(LogFormat(options.log_format), verbose=options.verbose)
-    events: Events = queue.SimpleQueue()
-    _forward_signals(events)
-    guest = load(options)
-    stopwatch.lap("manifest")
-    reaper = ChildReaper()
-    beginning = Beginning(
-        guest=guest,
-        options=options,
-        stopwatch=stopwatch,
-        is_stopping=lambda: not events.empty(),
-        on_planned=lambda pinning: show_plan(options, pinning),
-    )
-    board = Board()
-    with (
-        open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
-        served(options, board, events),
-        qemu_log_shown(options, guest) as qemu_log,
-    ):
-        stopwatch.lap("connect")
-        outcome = _supervise(hypervisor, beginning, events, reaper, board)
-    return _report(outcome, qemu_log)
+    use_one_arena()
+    signals = keep_signals()
+    with closing(Workshop()) as workshop:
+        workshop.begin("load_guest", options.vmi)
+        from launcher.cli.entrypoint import run_guest  # noqa: PLC0415 - while the manifest is being read
+
+        return run_guest(options, workshop, stopwatch, signals)
 
 
-def _supervise(
-    hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper, board: Board
-) -> Outcome:
-    options, guest = beginning.options, beginning.guest
-    found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
-    with _destroyed_on_error(found), console_shown(options, guest, found):
-        assignment = assignment_of(found, beginning, hypervisor)
-        _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
-        supervisor = Supervisor(
-            assignment,
-            events=events,
-            reaper=reaper,
-            timing=Timing(grace_period_s=_grace_period_s(options, guest)),
-            on_proved=lambda pinning, observed: show_proof(options, pinning, observed, guest.cpu.topology.vcpus),
-        )
-        board.supervisor = supervisor
-        return supervisor.run(found.first_event)
-
-
-def _report(outcome: Outcome, qemu_log: QEMULog) -> ExitStatus:
-    level = logging.INFO if outcome.status is ExitStatus.POWERED_OFF else logging.ERROR
-    _log.log(level, "ended: %s (exit status %d)", outcome.reason, outcome.status)
-    last_words = qemu_log.last_words if outcome.status is ExitStatus.CRASHED else ""
-    write_termination_message(outcome.status, f"{outcome.reason}\n{last_words}".rstrip())
-    return outcome.status
-
-
-def _forward_signals(events: Events) -> None:
-    """Turn SIGTERM and SIGINT into events from the first moment on: before there is a guest they wait in the queue."""
-
-    def forward(number: int, _frame: object) -> None:
-        events.put(StopRequested(by=signal.Signals(number).name))
-
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, forward)
-
-
-def _grace_period_s(options: Namespace, guest: Guest) -> float:
-    if options.grace_period is not None:
-        return float(options.grace_period)
-    return DEFAULT_GRACE_PERIOD_S if guest.grace_period_s is None else float(guest.grace_period_s)
-
-
-@contextmanager
-def _destroyed_on_error(found: Found) -> Iterator[None]:
-    """Leave no guest behind that the launcher started and then failed to supervise; an adopted one is left alone."""
-    try:
-        yield
-    except BaseException:
-        if isinstance(found.first_event, Started):
-            found.machine.destroy()
-        raise
+def keep_signals() -> queue.SimpleQueue[int]:
+    """Keep SIGTERM and SIGINT from the first moment on; process 1 would never see them otherwise (signal(7))."""
+    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda caught, _frame: signals.put(caught))
+    return signals

@@ -11,7 +11,7 @@ from pathlib import Path
 from launcher.cli.begin import Found
 from launcher.cli.machine import console_paths, root_of
 from launcher.cli.plan import terminal
-from launcher.domain.identity import domain_name
+from launcher.domain.names import domain_name
 from launcher.observe.console import ConsoleFollower
 from launcher.observe.logs import LogFormat, resolved
 from launcher.observe.qemulog import QEMULog

@@ -1,0 +1,33 @@
+"""The workshop's jobs on domains: made from a guest and its placement, and read again."""
+
+from __future__ import annotations
+
+from launcher.cli.machine import console_paths, read_template
+from launcher.cli.orders import DomainOrder
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.read import read_plan, read_type
+from launcher.domain.render import render
+from launcher.planner.iothreads import lay_out_iothreads
+from launcher.planner.model import Pinning
+from launcher.storage.prepare import prepare_storage
+
+
+def make_domain(order: DomainOrder) -> str:
+    """Prepare the guest's disks and return the domain XML; raises InvalidVMI or TemplateError."""
+    template = read_template(order.template, order.guest.arch)
+    blueprint = Blueprint(
+        guest=order.guest,
+        pinning=order.pinning,
+        iothreads=lay_out_iothreads(order.guest),
+        virt_type=order.virt_type,
+        arch=order.guest.arch,
+        console=console_paths(order.root, order.guest),
+        images=prepare_storage(order.guest, order.mounts, order.root),
+        shares_iothreads=order.shares_iothreads,
+    )
+    return render(blueprint, *template)
+
+
+def read_domain(xml: str) -> tuple[Pinning | None, str]:
+    """Return the plan recorded in a running domain, if there is one, and its type; raises ValueError."""
+    return read_plan(xml), read_type(xml)

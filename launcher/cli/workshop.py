@@ -1,0 +1,118 @@
+"""The workshop: a child process that reads the manifest and makes the domain XML while the launcher opens libvirt.
+
+What only the start needs (a YAML reader, the schema, an XML library: 10 MB) stays out of the process that watches over
+the guest for months; reading goes on while libvirt is being opened; and the process that parses text from outside is
+not the one that holds the guest.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pickle
+import signal
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from launcher.errors import LauncherError
+
+# Where each job is found; what a later job needs is loaded while nothing is asked for.
+_JOBS = {
+    "load_guest": "launcher.cli.manifest_jobs",
+    "make_domain": "launcher.cli.domain_jobs",
+    "read_domain": "launcher.cli.domain_jobs",
+}
+_GONE = "the process that reads the manifest is gone"
+
+
+class WorkshopError(Exception):
+    """The child process ended in the middle of a job, or a job had a bug; a bug of the launcher either way."""
+
+
+class Workshop:
+    """A child process that does jobs, one after the other, until it is closed."""
+
+    def __init__(self) -> None:
+        """Start the child; call while this process has one thread, for only that one goes into the child."""
+        requests_out, requests_in = os.pipe()
+        results_out, results_in = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(requests_in)
+            os.close(results_out)
+            _work_and_exit(requests_out, results_in)
+        os.close(requests_out)
+        os.close(results_in)
+        self._requests = open(requests_in, "wb")  # noqa: PTH123, SIM115 - a descriptor, closed by close()
+        self._results = open(results_out, "rb")  # noqa: PTH123, SIM115 - likewise
+
+    def begin(self, job: str, *arguments: object) -> None:
+        """Hand a job to the child and go on; `finish` returns what came of it, in the same order."""
+        try:
+            pickle.dump((job, arguments), self._requests)
+            self._requests.flush()
+        except BrokenPipeError:
+            raise WorkshopError(_GONE) from None
+
+    def finish(self) -> Any:
+        """Wait for the oldest job and return its result; raises the LauncherError that it raised."""
+        try:
+            result, error = pickle.load(self._results)  # noqa: S301 - from our own child
+        except EOFError:
+            raise WorkshopError(_GONE) from None
+        if error is not None:
+            raise error
+        return result
+
+    def do(self, job: str, *arguments: object) -> Any:
+        """Have a job done and return its result."""
+        self.begin(job, *arguments)
+        return self.finish()
+
+    def close(self) -> None:
+        """End the child; it leaves as soon as nobody can ask it any more. Closing twice is no error."""
+        if self._results.closed:
+            return
+        with suppress(BrokenPipeError):
+            self._requests.close()
+        self._results.close()
+        with suppress(ChildProcessError):
+            # Reaped already, by somebody who reaps everything.
+            os.waitpid(self.pid, 0)
+
+
+def _work_and_exit(requests: int, results: int) -> None:
+    """Do jobs until the requests end. Signals are for the launcher: this process ends when that does."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    status = 0
+    try:
+        with open(requests, "rb") as asked, open(results, "wb") as answered:
+            _work(asked, answered)
+    except BrokenPipeError:
+        status = 1
+    finally:
+        os._exit(status)
+
+
+def _work(asked: BinaryIO, answered: BinaryIO) -> None:
+    while True:
+        try:
+            job, arguments = pickle.load(asked)  # noqa: S301 - from our own parent
+        except EOFError:
+            return
+        pickle.dump(_do(job, arguments), answered)
+        answered.flush()
+        for module in _JOBS.values():
+            importlib.import_module(module)
+
+
+def _do(job: str, arguments: tuple[object, ...]) -> tuple[object, Exception | None]:
+    try:
+        return getattr(importlib.import_module(_JOBS[job]), job)(*arguments), None
+    except (LauncherError, ValueError) as error:
+        return None, error
+    except Exception as error:  # noqa: BLE001 - told to the parent, which ends with it as with any other bug
+        import traceback  # noqa: PLC0415 - only when something is wrong
+
+        return None, WorkshopError(f"{job}: {error}\n{traceback.format_exc()}")

@@ -1,0 +1,68 @@
+"""The workshop: jobs done in a process of their own, their errors raised here, and no process left."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.cli.workshop import Workshop, WorkshopError
+from launcher.errors import Fault, InvalidVMI
+
+EXAMPLE = str(Path(__file__).parent.parent.parent / "templates/examples/smallest.yaml")
+
+
+@pytest.fixture
+def workshop() -> Iterator[Workshop]:
+    workshop = Workshop()
+    yield workshop
+    workshop.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(workshop.pid, os.WNOHANG)
+
+
+def test_a_job_is_done_in_another_process_and_its_result_comes_back(workshop: Workshop) -> None:
+    assert workshop.do("load_guest", EXAMPLE).name == "smallest"
+
+
+def test_jobs_are_done_in_order_while_this_process_goes_on(workshop: Workshop) -> None:
+    workshop.begin("load_guest", EXAMPLE)
+    workshop.begin("read_domain", "<domain type='kvm'/>")
+    assert (workshop.finish().name, workshop.finish()) == ("smallest", (None, "kvm"))
+
+
+def test_an_error_of_a_job_is_raised_here_with_all_that_it_carries(workshop: Workshop, tmp_path: Path) -> None:
+    path = tmp_path / "vmi.yaml"
+    path.write_text("kind: Pod\n")
+    with pytest.raises(InvalidVMI) as raised:
+        workshop.do("load_guest", str(path))
+    assert raised.value.source == str(path)
+    assert [type(fault) for fault in raised.value.faults] == [Fault]
+
+
+def test_a_value_that_a_job_refuses_is_a_value_error_here_too(workshop: Workshop) -> None:
+    with pytest.raises(ValueError, match="missing"):
+        workshop.do(
+            "read_domain",
+            "<domain><metadata><a:plan xmlns:a='urn:virt-launcher:plan:1'>{}</a:plan></metadata></domain>",
+        )
+
+
+def test_a_bug_of_a_job_is_a_bug_here_with_its_traceback(workshop: Workshop) -> None:
+    with pytest.raises(WorkshopError, match=r"make_domain: .*\n(.*\n)*Traceback"):
+        workshop.do("make_domain", 7)
+
+
+def test_the_end_of_the_process_is_noticed(workshop: Workshop) -> None:
+    os.kill(workshop.pid, signal.SIGKILL)
+    with pytest.raises(WorkshopError, match="is gone"):
+        workshop.do("load_guest", EXAMPLE)
+
+
+def test_a_signal_meant_for_the_launcher_does_not_end_the_workshop(workshop: Workshop) -> None:
+    workshop.do("load_guest", EXAMPLE)
+    os.kill(workshop.pid, signal.SIGTERM)
+    assert workshop.do("load_guest", EXAMPLE).name == "smallest"
