@@ -13,7 +13,8 @@ from launcher.errors import HypervisorError, UsageError
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
 # give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is
 # not there. QEMU runs as the user that the launcher runs as, so no file has to change its owner. The container
-# confines QEMU; a security driver would need its profiles installed inside.
+# confines QEMU; a security driver would need its profiles installed inside. Without privileges libvirt looks for no
+# mount of huge pages itself (qemu_conf.c), so those that can be written are named.
 _QEMU_CONF = """\
 # Written by virt-launcher at every start.
 cgroup_controllers = []
@@ -23,6 +24,8 @@ remember_owner = 0
 dynamic_ownership = 0
 security_driver = "none"
 """
+
+_OF_ROOT = 'user = "+0"\ngroup = "+0"\n'
 
 # sockaddr_un.sun_path (unix(7)) takes 107 bytes and a NUL; the longest socket that libvirt makes below its root is
 # lib/qemu/domain-<id>-<20 bytes of the name>/monitor.sock.
@@ -108,10 +111,25 @@ def _lock(root: Path) -> int:
 
 
 def _write_configuration(path: Path) -> None:
-    text = _QEMU_CONF
-    if os.geteuid() == 0:
-        text += 'user = "+0"\ngroup = "+0"\n'
+    text = _QEMU_CONF + (_OF_ROOT if os.geteuid() == 0 else _of_others(Path("/proc/self/mounts").read_text()))
     if not path.exists() or path.read_text() != text:
         partial = path.with_suffix(".new")
         partial.write_text(text)
         partial.replace(path)
+
+
+def _of_others(mounts: str) -> str:
+    """Return the setting that lets QEMU of a user other than root have huge pages, where any can be written."""
+    quoted = [f'"{folder}"' for folder in hugetlbfs_mounts(mounts) if os.access(folder, os.W_OK)]
+    return f"hugetlbfs_mount = [{', '.join(quoted)}]\n" if quoted else ""
+
+
+def hugetlbfs_mounts(mounts: str) -> tuple[str, ...]:
+    """Return where huge pages are mounted, says the text of /proc/self/mounts (fstab(5)), in its order.
+
+    A folder with a space or another character that is escaped there is left out: so unusual a name gains nothing.
+    """
+    fields = (line.split(" ") for line in mounts.splitlines())
+    return tuple(
+        field[1] for field in fields if len(field) > 2 and field[2] == "hugetlbfs" and not set(field[1]) & set('\\"')
+    )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import HypervisorError, UsageError
-from launcher.hypervisor.root import LauncherRoot
+from launcher.hypervisor.root import LauncherRoot, _of_others, hugetlbfs_mounts
 
 
 @pytest.fixture
@@ -60,3 +60,22 @@ def test_a_root_that_cannot_be_made_is_named(short: Path) -> None:
     (short / "file").write_text("")
     with pytest.raises(HypervisorError, match=rf"{short}/file/root.*: Not a directory; --root needs a writable folder"):
         LauncherRoot(short / "file" / "root")
+
+
+def test_mounts_of_huge_pages_are_found_among_the_others() -> None:
+    mounts = (
+        "proc /proc proc rw 0 0\n"
+        "none /dev/hugepages hugetlbfs rw,pagesize=2M 0 0\n"
+        "hugetlbfs /etc tmpfs rw 0 0\n"
+        "none /mnt/a\\040b hugetlbfs rw 0 0\n"
+        'none /mnt/"quoted hugetlbfs rw 0 0\n'
+        "none /mnt/1G hugetlbfs rw,pagesize=1024M 0 0\n"
+        "cut"
+    )
+    assert hugetlbfs_mounts(mounts) == ("/dev/hugepages", "/mnt/1G")
+
+
+def test_a_user_other_than_root_is_told_of_the_huge_pages_that_it_can_write(short: Path) -> None:
+    mounts = f"none {short} hugetlbfs rw 0 0\nnone /nonexistent hugetlbfs rw 0 0\n"
+    assert _of_others(mounts) == f'hugetlbfs_mount = ["{short}"]\n'
+    assert _of_others("none /nonexistent hugetlbfs rw 0 0\n") == ""
