@@ -51,4 +51,6 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         exclusivity=exclusive.exclusivity,
         exclusivity_reason=exclusive.reason,
         start_up=beginning.stopwatch.phases,
+        memory_bytes=guest.memory.guest_bytes,
+        agent_connected=found.agent_connected,
     )

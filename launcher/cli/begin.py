@@ -53,6 +53,7 @@ class Found:
     pinning: Pinning
     virt_type: str
     first_event: Event
+    agent_connected: bool = False
 
 
 def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
@@ -65,7 +66,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     if machine is None:
         return None
     try:
-        pinning, virt_type = beginning.workshop.do("read_domain", machine.xml())
+        pinning, virt_type, agent_connected = beginning.workshop.do("read_domain", machine.xml())
     except ValueError as error:
         raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
     if pinning is None:
@@ -73,7 +74,13 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     running = machine.state() is MachineState.RUNNING
     _log.info("adopted: %s, %s", machine.name, "running" if running else "paused")
     beginning.stopwatch.lap("adopt")
-    return Found(machine=machine, pinning=pinning, virt_type=virt_type, first_event=Adopted(running=running))
+    return Found(
+        machine=machine,
+        pinning=pinning,
+        virt_type=virt_type,
+        first_event=Adopted(running=running),
+        agent_connected=agent_connected,
+    )
 
 
 def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from launcher.cli.machine import console_paths, read_template
 from launcher.cli.orders import DomainOrder
 from launcher.domain.blueprint import Blueprint
-from launcher.domain.read import read_plan, read_type
+from launcher.domain.read import read_agent_connected, read_plan, read_type
 from launcher.domain.render import render
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Pinning
@@ -28,6 +28,9 @@ def make_domain(order: DomainOrder) -> str:
     return render(blueprint, *template)
 
 
-def read_domain(xml: str) -> tuple[Pinning | None, str]:
-    """Return the plan recorded in a running domain, if there is one, and its type; raises ValueError."""
-    return read_plan(xml), read_type(xml)
+def read_domain(xml: str) -> tuple[Pinning | None, str, bool]:
+    """Return a running domain's recorded plan, if there is one, its type and whether its agent is connected.
+
+    Raises ValueError where the record cannot be read.
+    """
+    return read_plan(xml), read_type(xml), read_agent_connected(xml)

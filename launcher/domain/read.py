@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from lxml import etree
 
 from launcher.cpuset import CPUSet
+from launcher.domain.channels import AGENT_PORT
 from launcher.domain.names import PLAN_NAMESPACE
 from launcher.domain.xml import Element, parser
 from launcher.planner.document import from_json
@@ -97,3 +98,9 @@ def read_plan(xml: str) -> Pinning | None:
 def read_type(xml: str) -> str:
     """Return the domain's type, such as kvm or qemu."""
     return etree.fromstring(xml, parser()).get("type", "")
+
+
+def read_agent_connected(xml: str) -> bool:
+    """Tell whether the guest's agent is connected, as the live XML's channel has it."""
+    targets = etree.fromstring(xml, parser()).iterfind("devices/channel/target")
+    return any(target.get("name") == AGENT_PORT and target.get("state") == "connected" for target in targets)

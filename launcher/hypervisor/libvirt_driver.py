@@ -14,6 +14,7 @@ from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import call_within
 from launcher.hypervisor.protocol import (
+    AgentChanged,
     ConnectionLost,
     EndReason,
     MachineAilment,
@@ -219,6 +220,8 @@ class LibvirtHypervisor:
         watchdog, io_error = libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
         _call("events", lambda: connection.domainEventRegisterAny(None, watchdog, self._watchdog_fired, None))
         _call("events", lambda: connection.domainEventRegisterAny(None, io_error, self._io_failed, None))
+        agent = libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
+        _call("events", lambda: connection.domainEventRegisterAny(None, agent, self._agent_changed, None))
         _call("events", lambda: connection.registerCloseCallback(self._closed, None))
         self._keep_alive()
 
@@ -237,6 +240,11 @@ class LibvirtHypervisor:
     def _rebooted(self, _connection: Any, domain: Any, _opaque: Any) -> None:
         if self._is_ours(domain):
             self._on_event(MachineRebooted())
+
+    def _agent_changed(self, _connection: Any, domain: Any, state: int, _reason: int, _opaque: Any) -> None:
+        if self._is_ours(domain):
+            connected = state == libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
+            self._on_event(AgentChanged(connected=connected))
 
     def _watchdog_fired(self, _connection: Any, domain: Any, action: int, _opaque: Any) -> None:
         if self._is_ours(domain):

@@ -68,6 +68,13 @@ class MachineAilment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentChanged:
+    """The guest's agent is there now, or is not there any more."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLost:
     """The daemon behind the connection is gone; QEMU may well live."""
 
@@ -81,6 +88,7 @@ MachineEvent = (
     | MachineEnded
     | MachineRebooted
     | MachineAilment
+    | AgentChanged
     | ConnectionLost
 )
 

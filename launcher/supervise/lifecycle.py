@@ -8,6 +8,7 @@ from typing import assert_never
 
 from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import (
+    AgentChanged,
     ConnectionLost,
     EndReason,
     MachineAilment,
@@ -193,6 +194,7 @@ Event = (
     | MachineEnded
     | MachineRebooted
     | MachineAilment
+    | AgentChanged
     | ConnectionLost
 )
 
@@ -241,7 +243,7 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             return state, (Action.RECONNECT,)
         case Reconnected():
             return _reconnected(state, running=event.running)
-        case MachineRebooted() | MachineAilment():
+        case MachineRebooted() | MachineAilment() | AgentChanged():
             return state, ()
         case _:
             assert_never(event)

@@ -14,6 +14,7 @@ from launcher.errors import HostError, HypervisorError
 from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import (
+    AgentChanged,
     ConnectionLost,
     Machine,
     MachineAilment,
@@ -96,6 +97,8 @@ class Assignment:
     exclusivity: Exclusivity = Exclusivity.SHARED
     exclusivity_reason: str = ""
     start_up: tuple[StartUpPhase, ...] = ()
+    memory_bytes: int = 0
+    agent_connected: bool = False
 
 
 class Supervisor:
@@ -123,6 +126,7 @@ class Supervisor:
         self._state = State()
         self._phase_since = time.time()
         self._paused_reason = ""
+        self._agent_connected = assignment.agent_connected
         self._watch_at_s = 0.0
         self._threads: tuple[ObservedThread, ...] = ()
         self._found: tuple[Drift, ...] = ()
@@ -178,6 +182,9 @@ class Supervisor:
             _log.info("rebooted: the guest has reset itself")
         if isinstance(event, ConnectionLost):
             _log.warning("connection lost: %s; the guest goes on", event.reason)
+        if isinstance(event, AgentChanged):
+            self._agent_connected = event.connected
+            _log.info("agent: %s", "connected" if event.connected else "gone")
         if isinstance(event, MachinePaused):
             self._paused_reason = event.reason
         if self._state.phase is not before.phase:
@@ -349,6 +356,8 @@ class Supervisor:
             exclusivity=assignment.exclusivity,
             exclusivity_reason=assignment.exclusivity_reason,
             start_up=assignment.start_up,
+            memory_bytes=assignment.memory_bytes,
+            agent_connected=self._agent_connected,
         )
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from launcher.domain.disks import drive_letters
-from launcher.domain.read import read_plan, read_type
+from launcher.domain.read import read_agent_connected, read_plan, read_type
 from launcher.domain.render import render
 from launcher.vmi.guest import KernelBoot
 from tests.domain.blueprints import BLUEPRINTS, pinned_kernel_boot
@@ -54,6 +54,12 @@ def test_the_plan_is_read_back_as_it_was_written(name: str) -> None:
     blueprint = BLUEPRINTS[name]()
     xml = _rendered(name)
     assert (read_plan(xml), read_type(xml)) == (blueprint.pinning, blueprint.virt_type)
+
+
+@pytest.mark.parametrize(("state", "wanted"), [("connected", True), ("disconnected", False), ("", False)])
+def test_the_agents_state_is_read_from_the_live_channel(state: str, wanted: bool) -> None:
+    target = f"<target type='virtio' name='org.qemu.guest_agent.0' state='{state}'/>"
+    assert read_agent_connected(f"<domain><devices><channel>{target}</channel></devices></domain>") is wanted
 
 
 def test_a_domain_that_no_launcher_started_has_no_plan() -> None:
