@@ -93,10 +93,10 @@ class LaunchedGuest:
         self._reader.join(PATIENCE_S)
 
     def close(self) -> None:
-        """Leave nothing behind, whatever happened."""
+        """Leave nothing behind, whatever happened: first the launcher ends, which could start a QEMU meanwhile."""
+        end(self.process)
         for pid in self._qemu_pids():
             kill(pid)
-        end(self.process)
 
 
 @contextmanager
