@@ -42,7 +42,8 @@ def _of_realtime(guest: Guest) -> Iterator[str]:
     if guest.cpu.realtime_vcpus is not None:
         yield (
             "realtime: the image's Python needs the file capability cap_sys_nice (setcap), for a user other than root "
-            "does not inherit SYS_NICE; the container runtime's limit of locked memory must hold the guest's"
+            "does not inherit SYS_NICE; the container runtime must leave locked memory without a limit "
+            "(RLIMIT_MEMLOCK), for libvirt could not lift one"
         )
 
 
