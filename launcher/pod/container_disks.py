@@ -24,20 +24,22 @@ _SERVE = helper_resources("200m", "64M")
 # Until a disc is copied the launcher is not started; an hour is 18 GB at 5 MB/s.
 _PATIENCE_S = 3600
 
-# Arguments: the disc's file, or nothing for the only one in /disk, and where it is to be. The copy is renamed into
-# place, so that a file which is there is whole. The shell stays, and ends when told to (process 1 must ask for it).
-_SCRIPT = f"""\
+# Of all discs' images the only file in this folder is meant, unless the manifest names one.
+_DISC_FOLDER = "/disk/"
+# Arguments: busybox, the disc's file or the folder that holds nothing else, and where it is to be. The copy is renamed
+# into place, so that a file which is there is whole. The shell stays, and ends when told to (process 1 has to ask).
+SCRIPT = """\
 set -eu
-source=$1 target=$2
-if [ -z "$source" ]; then
-    set -- /disk/*
-    [ $# -eq 1 ] && [ -f "$1" ] || {{ echo "wanted one file in /disk, found: $*" >&2; exit 1; }}
-    source=$1
-fi
-{_BUSYBOX} cp "$source" "$target.part"
-{_BUSYBOX} mv "$target.part" "$target"
 trap 'exit 0' TERM
-{_BUSYBOX} sleep infinity &
+busybox=$0 source=$1 target=$2
+case $source in */)
+    set -- "$source"*
+    [ $# -eq 1 ] && [ -f "$1" ] || { echo "wanted one file in $source, found: $*" >&2; exit 1; }
+    source=$1
+esac
+"$busybox" cp "$source" "$target.part"
+"$busybox" mv "$target.part" "$target"
+"$busybox" sleep infinity &
 wait
 """
 
@@ -103,7 +105,7 @@ def _served(index: int, source: ContainerDiskSource) -> Part:
         "image": source.image,
         **_pull_policy(source, "imagePullPolicy"),
         "restartPolicy": "Always",
-        "command": [_BUSYBOX, "sh", "-c", _SCRIPT, "serve", source.path or "", target],
+        "command": [_BUSYBOX, "sh", "-c", SCRIPT, _BUSYBOX, source.path or _DISC_FOLDER, target],
         "resources": _SERVE.value,
         "securityContext": container_security(),
         "startupProbe": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from posixpath import dirname, join, normpath
@@ -173,12 +173,27 @@ def _faults(vmi: VirtualMachineInstance, options: PodOptions) -> Iterator[Fault]
     names = {volume.name for volume in vmi.spec.volumes}
     for name in sorted(options.block_volumes - names):
         yield Fault("spec.volumes", f"--block-volume {name}: there is no volume of this name")
+    for field, path in _paths(vmi):
+        if ":" in _absolute(path, options):
+            yield Fault(field, f"{_absolute(path, options)!r} holds ':', and a Pod mounts no such path")
     for index, volume in enumerate(vmi.spec.volumes):
         if volume.host_disk is not None and volume.host_disk.type == "DiskOrCreate":
             folder = dirname(_absolute(volume.host_disk.path, options))
             if _hides_own(folder):
                 message = f"the disk would be made in {folder!r}, which the launcher's container needs for itself"
                 yield Fault(f"spec.volumes[{index}].hostDisk.path", f"{message}; name a folder of its own")
+
+
+def _paths(vmi: VirtualMachineInstance) -> Iterator[tuple[str, str]]:
+    """Yield every path of the node that the manifest names, after its field."""
+    boot = vmi.spec.domain.firmware.kernel_boot
+    if boot is not None and boot.container is not None:
+        container = "spec.domain.firmware.kernelBoot.container"
+        found = (("kernelPath", boot.container.kernel_path), ("initrdPath", boot.container.initrd_path))
+        yield from ((f"{container}.{field}", path) for field, path in found if path is not None)
+    for index, volume in enumerate(vmi.spec.volumes):
+        if volume.host_disk is not None:
+            yield f"spec.volumes[{index}].hostDisk.path", volume.host_disk.path
 
 
 def _hides_own(folder: str) -> bool:
@@ -196,9 +211,4 @@ def _absolute(path: str, options: PodOptions) -> str:
 
 def has_relative_paths(vmi: VirtualMachineInstance) -> bool:
     """Tell whether the launcher needs a working directory to find the files that the manifest names."""
-    boot = vmi.spec.domain.firmware.kernel_boot
-    kernel: Iterable[str | None] = ()
-    if boot is not None and boot.container is not None:
-        kernel = (boot.container.kernel_path, boot.container.initrd_path)
-    disks = (volume.host_disk.path for volume in vmi.spec.volumes if volume.host_disk is not None)
-    return any(path is not None and not path.startswith("/") for path in chain(kernel, disks))
+    return any(not path.startswith("/") for _field, path in _paths(vmi))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +15,7 @@ import pytest
 from launcher.errors import InvalidVMI
 from launcher.host.synthetic import parse_synthetic
 from launcher.kubelet import QoSClass, admit, parse_options, qos_class
+from launcher.pod.container_disks import SCRIPT
 from launcher.pod.manifest import pod_requests
 from launcher.storage.layout import KUBEVIRT_MOUNTS
 from tests.pod.pods import Rendered, rendered
@@ -114,6 +121,17 @@ def test_a_folder_that_would_hide_the_launchers_own_is_refused(path: str) -> Non
         with_volumes(f"{{name: a, hostDisk: {{path: {path}, type: DiskOrCreate, capacity: 1Gi}}}}")
 
 
+@pytest.mark.parametrize("kind", ["type: Disk", "type: DiskOrCreate, capacity: 1Gi"])
+def test_a_path_that_no_pod_can_mount_is_refused(kind: str) -> None:
+    with pytest.raises(InvalidVMI, match=r"spec.volumes\[0\].hostDisk.path: '/im:ages/a.img' holds ':'"):
+        with_volumes(f"{{name: a, hostDisk: {{path: '/im:ages/a.img', {kind}}}}}")
+
+
+def test_a_kernel_that_no_pod_can_mount_is_refused() -> None:
+    with pytest.raises(InvalidVMI, match=r"kernelBoot.container.initrdPath: '/a:b/i' holds ':'"):
+        with_volumes("{name: a, emptyDisk: {capacity: 1Gi}}", domain=KERNEL % ("/k", "'/a:b/i'"), folder="/srv/x")
+
+
 def test_relative_names_start_at_the_folder_that_the_pod_was_made_in() -> None:
     found = with_volumes(
         "{name: a, hostDisk: {path: images/a.img, type: Disk}}",
@@ -158,7 +176,7 @@ def test_a_sidecar_puts_the_disc_where_its_place_among_the_volumes_says() -> Non
     found = with_volumes(*CONTAINER_DISKS)
     _, first, second = found.spec["initContainers"]
     folder = KUBEVIRT_MOUNTS.container_disks
-    assert first["command"][-2:] == ["", f"{folder}/disk_0.img"]
+    assert first["command"][-2:] == ["/disk/", f"{folder}/disk_0.img"]
     assert second["command"][-2:] == ["/disk/b.img", f"{folder}/disk_2.img"]
     assert second["startupProbe"]["exec"]["command"][-1] == f"{folder}/disk_2.img"
 
@@ -176,6 +194,48 @@ def test_the_path_in_an_image_is_an_argument_and_never_a_word_of_the_script() ->
     sidecar = found.spec["initContainers"][1]
     assert sidecar["command"].count(path) == 1
     assert not any("reboot" in word for word in sidecar["command"] if word != path)
+
+
+@pytest.fixture
+def disc(tmp_path: Path) -> Path:
+    """A folder like /disk of a container disk's image."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    (folder / "a b'.qcow2").write_bytes(b"QFI\xfb" * 1000)
+    return folder
+
+
+def serve(source: str, target: Path) -> subprocess.Popen[str]:
+    """Run a sidecar's script as the sidecar does."""
+    busybox = shutil.which("busybox") or pytest.fail("busybox is not there: make packages installs it")
+    command = [busybox, "sh", "-c", SCRIPT, busybox, source, str(target)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+
+
+@pytest.mark.parametrize("source", ["{folder}/", "{folder}/a b'.qcow2"], ids=["the only file", "a file by its name"])
+def test_the_sidecar_copies_the_disc_and_ends_when_it_is_told_to(disc: Path, tmp_path: Path, source: str) -> None:
+    target = tmp_path / "disk_0.img"
+    sidecar = serve(source.format(folder=disc), target)
+    try:
+        while not target.exists():
+            assert sidecar.poll() is None, "it goes on until it is told to end"
+        assert target.read_bytes() == b"QFI\xfb" * 1000
+        os.kill(sidecar.pid, signal.SIGTERM)
+        assert sidecar.wait(30) == 0
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(sidecar.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_an_image_without_its_one_disc_is_told(disc: Path, tmp_path: Path, count: int) -> None:
+    (disc / "a b'.qcow2").unlink()
+    for number in range(count):
+        (disc / f"{number}.img").write_text("")
+    sidecar = serve(f"{disc}/", tmp_path / "disk_0.img")
+    _, errors = sidecar.communicate(timeout=30)
+    assert sidecar.returncode == 1
+    assert errors.startswith(f"wanted one file in {disc}/, found: ")
 
 
 def test_a_cluster_with_image_volumes_needs_no_sidecar() -> None:
