@@ -95,6 +95,8 @@ def _unused(subject: Subject) -> Iterator[Fault]:
 
 def _host_disk(disk: HostDisk, path: str) -> Iterator[Fault]:
     yield from faults_at(f"{path}.path", path_fault(disk.path))
+    if disk.path.endswith("/"):
+        yield Fault(f"{path}.path", f"{show(disk.path)} is the path of a folder; wanted a file's")
     if disk.type == "Disk" and disk.capacity:
         yield Fault(f"{path}.capacity", "has no effect on a disk that exists; wanted type DiskOrCreate")
     elif disk.type == "DiskOrCreate" and disk.capacity is None:

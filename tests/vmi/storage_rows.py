@@ -60,6 +60,11 @@ STORAGE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [(UNUSED, "'data' is used by the disk of this name"), (UNUSED, "'root' is used by the disk of this name")],
     ),
     (
+        "a_host_disk_that_is_a_folder",
+        {f"{VOLUMES}[0].hostDisk.path": "/images/"},
+        [(_first("hostDisk.path"), "'/images/' is the path of a folder; wanted a file's")],
+    ),
+    (
         "a_claim_in_capitals",
         volume(persistentVolumeClaim={"claimName": "Data"}),
         [(_first("persistentVolumeClaim.claimName"), f"'Data' {NO_OBJECT}")],
