@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from launcher.cli.evidence import check_exclusive
 from launcher.cli.machine import (
     check_kvm,
     mounts_of,
@@ -16,10 +17,10 @@ from launcher.cli.machine import (
     this_machine,
     virt_type_of,
 )
-from launcher.cli.orders import DomainOrder
+from launcher.cli.orders import DomainOrder, DomainRecord
 from launcher.cli.workshop import Workshop
 from launcher.domain.names import domain_name
-from launcher.errors import GuestDestroyed, HypervisorError
+from launcher.errors import DoesNotFit, GuestDestroyed, HypervisorError
 from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.sysfs import read_host
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineState
@@ -47,10 +48,14 @@ class Beginning:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A machine that is ours to supervise, the plan that it was started with, and what the life cycle is told first."""
+    """A machine that is ours to supervise, the plan that it was started with, and what the life cycle is told first.
+
+    `vcpus` is the number that it was started with: the manifest may be another one by now.
+    """
 
     machine: Machine
     pinning: Pinning
+    vcpus: int
     virt_type: str
     first_event: Event
     agent_connected: bool = False
@@ -59,28 +64,47 @@ class Found:
 def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     """Find the guest that an earlier launcher left running over this root; its plan is the one recorded in it.
 
-    Returns None where no such guest runs. Raises HypervisorError where a domain of this name runs that no launcher
-    started, or whose record is unreadable: a plan is never guessed.
+    Returns None where no such guest runs, or ends just now. Raises HypervisorError where a domain of this name runs
+    that no launcher started, or whose record is unreadable: a plan is never guessed.
     """
     machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
-    try:
-        pinning, virt_type, agent_connected = beginning.workshop.do("read_domain", machine.xml())
-    except ValueError as error:
-        raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
-    if pinning is None:
+    state = machine.state()
+    if state is MachineState.ENDED:
+        return None
+    record = _read(machine, beginning)
+    if record.pinning is None:
         raise HypervisorError(f"domain {machine.name} runs already and was not started by virt-launcher; end it first")
-    running = machine.state() is MachineState.RUNNING
-    _log.info("adopted: %s, %s", machine.name, "running" if running else "paused")
+    # A guest that is just shutting down is not to be woken.
+    running = state in (MachineState.RUNNING, MachineState.SHUTTING_DOWN)
+    adopted = Adopted(running=running, has_run=record.has_run)
+    _log.info("adopted: %s, %s", machine.name, _in_words(adopted))
+    if record.vcpus != beginning.guest.cpu.topology.vcpus:
+        _log.warning("adopted: it has %d vCPUs; the manifest's change counts from its next start", record.vcpus)
     beginning.stopwatch.lap("adopt")
     return Found(
         machine=machine,
-        pinning=pinning,
-        virt_type=virt_type,
-        first_event=Adopted(running=running),
-        agent_connected=agent_connected,
+        pinning=record.pinning,
+        vcpus=record.vcpus,
+        virt_type=record.virt_type,
+        first_event=adopted,
+        agent_connected=record.agent_connected,
     )
+
+
+def _read(machine: Machine, beginning: Beginning) -> DomainRecord:
+    try:
+        record: DomainRecord = beginning.workshop.do("read_domain", machine.xml())
+    except ValueError as error:
+        raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
+    return record
+
+
+def _in_words(adopted: Adopted) -> str:
+    if adopted.running:
+        return "running"
+    return "paused, and left so: it has run before" if adopted.has_run else "paused: it has not run yet"
 
 
 def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
@@ -108,19 +132,31 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     machine = hypervisor.start_paused(xml)
     beginning.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
-    return Found(machine=machine, pinning=pinning, virt_type=virt_type, first_event=Started())
+    return Found(
+        machine=machine,
+        pinning=pinning,
+        vcpus=guest.cpu.topology.vcpus,
+        virt_type=virt_type,
+        first_event=Started(),
+    )
 
 
 def _plan(beginning: Beginning) -> Pinning:
     guest = beginning.guest
     tree = this_machine()
     host = read_host(tree, native_arch())
-    pinning = settle(
-        lambda: read_allowed_cpus(tree, own_affinity()),
-        lambda allowed: plan(guest, host, allowed),
-        timeout_s=beginning.options.settle_timeout,
-        is_stopping=beginning.is_stopping,
-    )
+    try:
+        pinning = settle(
+            lambda: read_allowed_cpus(tree, own_affinity()),
+            lambda allowed: plan(guest, host, allowed),
+            timeout_s=beginning.options.settle_timeout,
+            is_stopping=beginning.is_stopping,
+        )
+    except DoesNotFit as error:
+        if beginning.is_stopping():
+            raise GuestDestroyed(f"stopped while waiting for CPUs: {error}") from error
+        raise
+    check_exclusive(guest, pinning, beginning.options)
     beginning.stopwatch.lap("plan")
     beginning.on_planned(pinning)
     return pinning

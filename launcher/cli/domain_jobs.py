@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from launcher.cli.machine import console_paths, read_template
-from launcher.cli.orders import DomainOrder
+from launcher.cli.orders import DomainOrder, DomainRecord
 from launcher.domain.blueprint import Blueprint
-from launcher.domain.read import read_agent_connected, read_plan, read_type
+from launcher.domain.read import read_agent_connected, read_has_run, read_plan, read_type, read_vcpus
 from launcher.domain.render import render
 from launcher.planner.iothreads import lay_out_iothreads
-from launcher.planner.model import Pinning
 from launcher.storage.prepare import prepare_storage
 
 
@@ -28,9 +27,12 @@ def make_domain(order: DomainOrder) -> str:
     return render(blueprint, *template)
 
 
-def read_domain(xml: str) -> tuple[Pinning | None, str, bool]:
-    """Return a running domain's recorded plan, if there is one, its type and whether its agent is connected.
-
-    Raises ValueError where the record cannot be read.
-    """
-    return read_plan(xml), read_type(xml), read_agent_connected(xml)
+def read_domain(xml: str) -> DomainRecord:
+    """Read what a running domain's live XML says of itself; raises ValueError where the record cannot be read."""
+    return DomainRecord(
+        pinning=read_plan(xml),
+        virt_type=read_type(xml),
+        vcpus=read_vcpus(xml),
+        has_run=read_has_run(xml),
+        agent_connected=read_agent_connected(xml),
+    )

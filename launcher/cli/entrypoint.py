@@ -20,7 +20,6 @@ from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.observe.logs import LogFormat, configure_logging
-from launcher.observe.qemulog import QEMULog
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
@@ -56,15 +55,24 @@ def run_guest(
         is_stopping=lambda: not events.empty(),
         on_planned=lambda pinning: show_plan(options, pinning),
     )
-    board = Board()
+    try:
+        outcome, qemu_said = _live(beginning, events, reaper)
+    finally:
+        _ignore_signals()
+    return _report(outcome, qemu_said)
+
+
+def _live(beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
+    """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
+    options, guest, board = beginning.options, beginning.guest, Board()
     with (
         open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
         served(options, board, events),
         qemu_log_shown(options, guest) as qemu_log,
     ):
-        stopwatch.lap("connect")
+        beginning.stopwatch.lap("connect")
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
-    return _report(outcome, qemu_log)
+    return outcome, qemu_log.last_words
 
 
 def _supervise(
@@ -81,16 +89,16 @@ def _supervise(
             events=events,
             reaper=reaper,
             timing=Timing(grace_period_s=_grace_period_s(options, guest)),
-            on_proved=lambda pinning, observed: show_proof(options, pinning, observed, guest.cpu.topology.vcpus),
+            on_proved=lambda pinning, observed: show_proof(options, pinning, observed, found.vcpus),
         )
         board.supervisor = supervisor
         return supervisor.run(found.first_event)
 
 
-def _report(outcome: Outcome, qemu_log: QEMULog) -> ExitStatus:
+def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:
     level = logging.INFO if outcome.status is ExitStatus.POWERED_OFF else logging.ERROR
     _log.log(level, "ended: %s (exit status %d)", outcome.reason, outcome.status)
-    last_words = qemu_log.last_words if outcome.status is ExitStatus.CRASHED else ""
+    last_words = qemu_said if outcome.status is ExitStatus.CRASHED else ""
     write_termination_message(outcome.status, f"{outcome.reason}\n{last_words}".rstrip())
     return outcome.status
 
@@ -105,6 +113,12 @@ def _forward_signals(events: Events, signals: queue.SimpleQueue[int]) -> None:
     signal.signal(signal.SIGINT, forward)
     while not signals.empty():
         forward(signals.get(), None)
+
+
+def _ignore_signals() -> None:
+    """Let no signal change the exit status any more: Python takes its handlers away before the process ends."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _grace_period_s(options: Namespace, guest: Guest) -> float:

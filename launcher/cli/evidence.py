@@ -21,12 +21,27 @@ from launcher.vmi.guest import Guest
 _log = logging.getLogger(__name__)
 
 
-def grade_cpus(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
-    """Grade how sure it is that nobody else runs on the CPUs, and log it.
+def check_exclusive(guest: Guest, pinning: Pinning, options: Namespace) -> None:
+    """Raise HostError for a guest with dedicated CPUs where --exclusive-cpus require wants more than can be shown."""
+    if options.exclusive_cpus != "require" or not guest.cpu.dedicated:
+        return
+    found = _grade(guest, pinning, options)
+    if found.exclusivity is Exclusivity.SHARED:
+        raise HostError(f"--exclusive-cpus require: nothing shows that the CPUs are ours alone: {found.reason}")
 
-    Raises HostError for a guest with dedicated CPUs where --exclusive-cpus require wants more than can be shown.
-    """
-    found = grade(
+
+def grade_cpus(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
+    """Grade how sure it is that nobody else runs on the CPUs, and log it."""
+    found = _grade(guest, pinning, options)
+    if guest.cpu.dedicated and found.exclusivity is Exclusivity.SHARED:
+        _log.warning("exclusive: not shown; %s", found.reason)
+    else:
+        _log.info("exclusive: %s; %s", found.exclusivity, found.reason)
+    return found
+
+
+def _grade(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
+    return grade(
         Evidence(
             cpuset=pinning.cpuset,
             online=read_host(this_machine(), native_arch()).online,
@@ -36,13 +51,6 @@ def grade_cpus(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
             kubelet_source=options.kubelet_state,
         )
     )
-    if guest.cpu.dedicated and found.exclusivity is Exclusivity.SHARED:
-        if options.exclusive_cpus == "require":
-            raise HostError(f"--exclusive-cpus require: nothing shows that the CPUs are ours alone: {found.reason}")
-        _log.warning("exclusive: not shown; %s", found.reason)
-    else:
-        _log.info("exclusive: %s; %s", found.exclusivity, found.reason)
-    return found
 
 
 def _read_assignments(path: str) -> tuple[CPUSet, ...]:

@@ -1,4 +1,4 @@
-"""The order for a domain: what the launcher hands to its workshop."""
+"""What the launcher and its workshop hand each other: the order for a domain, and what one says of itself."""
 
 from __future__ import annotations
 
@@ -22,3 +22,14 @@ class DomainOrder:
     mounts: Mounts
     template: str | None
     shares_iothreads: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DomainRecord:
+    """What a running domain says of itself; `pinning` is None where no launcher started it."""
+
+    pinning: Pinning | None
+    virt_type: str
+    vcpus: int
+    has_run: bool
+    agent_connected: bool

@@ -21,8 +21,13 @@ def fill_identity(domain: Element, blueprint: Blueprint) -> None:
 
 
 def plan_record(pinning: Pinning) -> str:
-    """Return the metadata element that records this plan, as text: what a replanned guest's domain is given."""
-    return etree.tostring(_plan_element(pinning), encoding="unicode")
+    """Return the metadata element that records this plan, as text: what a replanned guest's domain is given.
+
+    It has no namespace: virDomainSetMetadata gives it one, and refuses an element that declares it already.
+    """
+    plan = etree.Element("plan")
+    plan.text = to_json(pinning)
+    return etree.tostring(plan, encoding="unicode")
 
 
 def _plan_element(pinning: Pinning) -> Element:

@@ -8,7 +8,7 @@ from lxml import etree
 
 from launcher.cpuset import CPUSet
 from launcher.domain.channels import AGENT_PORT
-from launcher.domain.names import PLAN_NAMESPACE
+from launcher.domain.names import PLAN_NAMESPACE, RUN_NAMESPACE
 from launcher.domain.xml import Element, parser
 from launcher.planner.document import from_json
 from launcher.planner.model import Pinning
@@ -104,3 +104,13 @@ def read_agent_connected(xml: str) -> bool:
     """Tell whether the guest's agent is connected, as the live XML's channel has it."""
     targets = etree.fromstring(xml, parser()).iterfind("devices/channel/target")
     return any(target.get("name") == AGENT_PORT and target.get("state") == "connected" for target in targets)
+
+
+def read_has_run(xml: str) -> bool:
+    """Tell whether the guest's CPUs have ever run, by the mark that the launcher makes once they do."""
+    return etree.fromstring(xml, parser()).find(f"metadata/{{{RUN_NAMESPACE}}}*") is not None
+
+
+def read_vcpus(xml: str) -> int:
+    """Return the number of vCPUs that the guest was started with; a domain without the element has one."""
+    return int(etree.fromstring(xml, parser()).findtext("vcpu") or 1)

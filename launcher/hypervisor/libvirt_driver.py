@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from launcher.cpuset import CPUSet
-from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX
+from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, RUN_MARK, RUN_NAMESPACE, RUN_PREFIX
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import call_within
 from launcher.hypervisor.protocol import (
@@ -103,9 +103,15 @@ class LibvirtMachine:
 
     def record_plan(self, xml: str) -> None:
         """Replace the plan in the metadata of the running domain."""
+        self._set_metadata("record of the plan", xml, PLAN_PREFIX, PLAN_NAMESPACE)
+
+    def record_run(self) -> None:
+        """Note in the metadata of the running domain that its CPUs have run."""
+        self._set_metadata("record of the first run", RUN_MARK, RUN_PREFIX, RUN_NAMESPACE)
+
+    def _set_metadata(self, what: str, xml: str, prefix: str, namespace: str) -> None:
         kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
-        prefix, namespace = PLAN_PREFIX, PLAN_NAMESPACE
-        _call("record of the plan", lambda: self._domain.setMetadata(kind, xml, prefix, namespace, live))
+        _call(what, lambda: self._domain.setMetadata(kind, xml, prefix, namespace, live))
 
     def ask_to_shut_down(self) -> None:
         """Ask the guest agent, and press the ACPI power button where there is none that answers."""

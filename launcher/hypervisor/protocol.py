@@ -122,6 +122,9 @@ class Machine(Protocol):
     def record_plan(self, xml: str) -> None:
         """Replace the plan in the domain's metadata, given as the XML element that holds it."""
 
+    def record_run(self) -> None:
+        """Note in the domain's metadata that its CPUs have run."""
+
     def ask_to_shut_down(self) -> None:
         """Press the ACPI power button; returns at once, the guest may take its time or ignore it."""
 

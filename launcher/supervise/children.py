@@ -57,10 +57,15 @@ class ChildReaper:
         deadline_s = time.monotonic() + EXPLANATION_S
         self._wake_ups.put(None)
         with self._news:
-            while pid not in self._ends and (self._proc / str(pid)).exists() and time.monotonic() < deadline_s:
+            while pid not in self._ends and self._is_our_child(pid) and time.monotonic() < deadline_s:
                 self._news.wait(0.05)
             status = self._ends.pop(pid, None)
         return "" if status is None else describe_wait_status(status)
+
+    def _is_our_child(self, pid: int) -> bool:
+        """Tell whether this is a child yet to be reaped: of others, such as an adopted QEMU, nothing can be known."""
+        fields = self._read_stat(pid)
+        return fields is not None and int(fields[1]) == os.getpid()
 
     def _run(self) -> None:
         self._reap()
@@ -80,25 +85,31 @@ class ChildReaper:
                 self._wait_for(zombie.pid)
 
     def _wait_for(self, pid: int) -> None:
-        try:
-            _pid, status = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            return
+        # Both at once, so that nobody finds a process gone whose end is not told yet.
         with self._news:
-            self._ends[pid] = status
+            try:
+                _pid, self._ends[pid] = os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                return
             self._news.notify_all()
 
     def _zombies(self) -> Iterator[_Zombie]:
         for entry in self._proc.iterdir():
             if not entry.name.isdigit():
                 continue
-            try:
-                fields = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()
-            except OSError:
+            fields = self._read_stat(int(entry.name))
+            if fields is None:
                 continue
             state, parent, session = fields[0], int(fields[1]), int(fields[3])
             if state == "Z" and parent == os.getpid():
                 yield _Zombie(pid=int(entry.name), session=session)
+
+    def _read_stat(self, pid: int) -> list[str] | None:
+        """Return the fields after the name (proc_pid_stat(5)): state, parent, group, session; None if it is gone."""
+        try:
+            return (self._proc / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        except OSError:
+            return None
 
 
 def wait_for_end(process: QEMUProcess, reaper: ChildReaper, on_end: Callable[[str], None]) -> None:

@@ -88,9 +88,13 @@ class Started:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adopted:
-    """A running guest of an earlier launcher was found; `running` tells whether its CPUs run."""
+    """A guest of an earlier launcher was found; `running` tells whether its CPUs run, `has_run` whether they ever did.
+
+    A guest that has run and stands still was paused by somebody or something, after its proof.
+    """
 
     running: bool
+    has_run: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,7 +218,7 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
         case Started():
             return replace(state, phase=Phase.UNPROVED), (Action.PROVE,)
         case Adopted():
-            return _adopted(state, running=event.running)
+            return _adopted(state, event)
         case Proved():
             return _proved(state)
         case Disproved():
@@ -249,9 +253,14 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             assert_never(event)
 
 
-def _adopted(state: State, *, running: bool) -> Step:
-    """An adopted guest is proved again; one that runs goes on running meanwhile, for it is not ours to stop."""
-    return replace(state, phase=Phase.RUNNING if running else Phase.UNPROVED), (Action.PROVE,)
+def _adopted(state: State, event: Adopted) -> Step:
+    """An adopted guest is proved again; one that runs goes on running meanwhile, for it is not ours to stop.
+
+    Nor is one ours to wake that stands still for a reason: only one that never ran is resumed after its proof.
+    """
+    standing = Phase.PAUSED if event.has_run else Phase.UNPROVED
+    phase = Phase.RUNNING if event.running else standing
+    return replace(state, phase=phase), (Action.PROVE,)
 
 
 def _proved(state: State) -> Step:

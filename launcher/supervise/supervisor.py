@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from launcher.errors import HostError, HypervisorError
+from launcher.cpuset import CPUSet
+from launcher.errors import HostError, HypervisorError, LauncherError
 from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import (
@@ -25,8 +26,8 @@ from launcher.hypervisor.protocol import (
 from launcher.planner.model import Pinning
 from launcher.supervise.children import ChildReaper, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
-from launcher.supervise.damping import History, damp
-from launcher.supervise.drift import Drift, Move, drifts, moves, repairs
+from launcher.supervise.damping import MOST_REPAIRS, Damped, History, damp
+from launcher.supervise.drift import Drift, drifts, moves, repairs
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -133,6 +134,13 @@ class Supervisor:
         self._verified_at: float | None = None
         self._tally = Tally()
         self._history = History()
+        # The threads that were told to be flapping, the last reason for which the cpuset could not be read, the plan
+        # that the domain has on record, and who is at work on that and on the lost connection.
+        self._left_alone: frozenset[int] = frozenset()
+        self._unread = ""
+        self._recorded = assignment.pinning
+        self._recording = threading.Lock()
+        self._reconnecting = threading.Lock()
         self.snapshot = with_conditions(self._take_snapshot(), previous=None, now=time.time())
 
     def run(self, first: Event) -> Outcome:
@@ -161,6 +169,8 @@ class Supervisor:
         before = self._state
         self._state, actions = step(before, event, time.monotonic(), self._timing)
         self._note(event, before)
+        if self._state.phase is Phase.RUNNING and before.phase in (Phase.STARTING, Phase.PROVED):
+            self._call_soon(self._record_run)
         if Action.PROVE in actions:
             self._prove()
         if Action.KILL in actions:
@@ -168,7 +178,7 @@ class Supervisor:
             kill(self._assignment.process)
         calls = tuple(action for action in actions if action not in (Action.PROVE, Action.KILL))
         if calls:
-            threading.Thread(target=self._call, args=(calls,), name="calls", daemon=True).start()
+            self._call_soon(lambda: self._call(calls))
 
     def _note(self, event: Event, before: State) -> None:
         if isinstance(event, TimePassed):
@@ -193,6 +203,9 @@ class Supervisor:
             if self._state.phase is Phase.RUNNING:
                 give_back()
 
+    def _call_soon(self, call: Callable[[], None]) -> None:
+        threading.Thread(target=call, name="calls", daemon=True).start()
+
     def _call(self, actions: tuple[Action, ...]) -> None:
         """Make these calls one after the other, outside the loop: a stopped QEMU would hold them for long."""
         machine = self.machine
@@ -213,16 +226,29 @@ class Supervisor:
 
     def _reconnect(self) -> None:
         """Try until the hypervisor answers again; the guest runs meanwhile, and its end is seen without it."""
-        while self._state.outcome is None:
-            machine = self._assignment.reconnect()
-            if machine is not None:
-                self.machine = machine
-                self._events.put(Reconnected(running=machine.state() is MachineState.RUNNING))
-                return
-            time.sleep(RECONNECT_INTERVAL_S)
+        with self._reconnecting:
+            while self._state.outcome is None:
+                machine = self._assignment.reconnect()
+                state = None if machine is None else self._state_of(machine)
+                if machine is not None and state is not None:
+                    self.machine = machine
+                    self._events.put(Reconnected(running=state is MachineState.RUNNING))
+                    self._record_plan()
+                    return
+                time.sleep(RECONNECT_INTERVAL_S)
+
+    def _state_of(self, machine: Machine) -> MachineState | None:
+        """Return the state of a machine that was found again; None where it is another one or cannot be asked yet."""
+        try:
+            return machine.state() if machine.uuid == self.machine.uuid else None
+        except HypervisorError as error:
+            _log.debug("not reconnected: %s", error)
+            return None
 
     def _prove(self) -> None:
         """Compare plan and kernel, repair and compare again; the guest runs only after the comparison holds."""
+        if self._is_watching():
+            self._watch_cpuset()
         for attempt in range(PROOF_ATTEMPTS):
             self._look()
             if not self._found:
@@ -234,10 +260,17 @@ class Supervisor:
         return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
     def _report_proof(self) -> None:
-        confine_process(self._pinning.emulator)
+        self._confine(self._pinning.emulator)
         _log.info("verified: %d threads run where they were planned", len(self._threads))
         self._on_proved(self._pinning, self._threads)
         self._events.put(Proved())
+
+    def _confine(self, cpus: CPUSet) -> None:
+        """Keep the launcher itself off the vCPUs' CPUs; the cpuset may have changed since these were planned."""
+        try:
+            confine_process(cpus)
+        except OSError as error:
+            _log.warning("not confined: the launcher itself to CPU %s: %s", cpus, error.strerror)
 
     def _look(self) -> None:
         self._threads = self._observer.observe()
@@ -252,20 +285,25 @@ class Supervisor:
         if not self._is_watching() or now_s < self._watch_at_s:
             return
         self._watch_at_s = now_s + WATCH_INTERVAL_S
+        before = self._found
         self._watch_cpuset()
-        before = set(self._found)
-        self._look()
+        self._look_for_drift()
         if not self._threads:
             # QEMU is gone; the kernel's own word of it is on its way.
             return
-        for drift in self._found:
-            if drift not in before:
-                _log.warning("drifted: %s", drift)
-                self._tally = self._tally.with_drift(drift.role.kind)
         if self._found:
             self._answer(now_s)
         elif before:
             _log.info("verified: %d threads run where they were planned", len(self._threads))
+
+    def _look_for_drift(self) -> None:
+        """Look, and tell and count what differs that did not before."""
+        before = set(self._found)
+        self._look()
+        for drift in self._found:
+            if drift not in before:
+                _log.warning("drifted: %s", drift)
+                self._tally = self._tally.with_drift(drift.role.kind)
 
     def _answer(self, now_s: float) -> None:
         match self._assignment.drift_policy:
@@ -278,22 +316,34 @@ class Supervisor:
 
     def _repair(self, now_s: float) -> None:
         damped = damp(self._history, repairs(self._found), now_s)
-        for repair in damped.refused:
-            _log.warning("flapping: %s was repaired too often within a minute and is left alone", repair.role)
+        self._history = damped.history
+        self._tell_flapping(damped)
         for repair in damped.wanted:
             if put_right(self.machine, repair):
                 self._tally = self._tally.with_repair(repair.role.kind)
-        self._history = damped.history
+        # What moves QEMU's threads, such as a cpuset rewritten on an old kernel, moves the launcher's own as well.
+        self._confine(self._pinning.emulator)
         if damped.wanted:
-            self._look()
+            self._look_for_drift()
+
+    def _tell_flapping(self, damped: Damped) -> None:
+        """Say once of each thread that it is left alone, until it has been quiet for a while."""
+        for repair in damped.refused:
+            if repair.tid not in self._left_alone:
+                _log.warning("flapping: %s was repaired too often within a minute and is left alone", repair.role)
+        told = self._left_alone | {repair.tid for repair in damped.refused}
+        self._left_alone = frozenset(tid for tid in told if damped.history.times(tid) >= MOST_REPAIRS)
 
     def _watch_cpuset(self) -> None:
         """Look at the cpuset; where it changed so that the plan no longer holds, plan anew."""
         try:
             allowed = self._assignment.read_allowed()
         except HostError as error:
-            _log.debug("cpuset not read: %s", error)
+            if str(error) != self._unread:
+                _log.warning("cpuset not read: %s", error)
+            self._unread = str(error)
             return
+        self._unread = ""
         if allowed.cpus == self._allowed.cpus:
             return
         _log.warning("cpuset: %s, read from %s (was %s)", allowed.cpus, allowed.source, self._allowed.cpus)
@@ -305,7 +355,7 @@ class Supervisor:
     def _replan(self, allowed: AllowedCPUs) -> None:
         try:
             pinning = self._assignment.replan(self._pinning, allowed)
-        except HostError as error:
+        except LauncherError as error:
             _log.warning("not replanned: %s", error)
             return
         moved = moves(self._pinning, pinning, self._assignment.vcpus)
@@ -316,20 +366,41 @@ class Supervisor:
             ", ".join(f"{move.role} to CPU {move.cpus}" for move in moved) or "nothing moves",
             "; degraded: vCPUs share CPUs" if pinning.degraded else "",
         )
-        confine_process(pinning.emulator)
+        self._confine(pinning.emulator)
         self._look()
         for repair in repairs(self._found):
             put_right(self.machine, repair)
-        threading.Thread(target=self._configure, args=(pinning, moved), name="calls", daemon=True).start()
+        self._call_soon(self._record_plan)
 
-    def _configure(self, pinning: Pinning, moved: tuple[Move, ...]) -> None:
-        """Have libvirt's configuration and our record follow the plan that the kernel already has."""
+    def _record_plan(self) -> None:
+        """Have libvirt's configuration and our record follow the plan that the kernel already has.
+
+        The newest plan is what counts, also where an older one is still being recorded; what fails while the connection
+        is lost is made up for when it is there again.
+        """
+        with self._recording:
+            pinning = self._pinning
+            if pinning is self._recorded:
+                return
+            try:
+                for move in moves(self._recorded, pinning, self._assignment.vcpus):
+                    configure(self.machine, move.role, move.cpus)
+                self.machine.record_plan(self._assignment.record(pinning))
+            except HypervisorError as error:
+                self._tell_unrecorded(error)
+                return
+            self._recorded = pinning
+            _log.info("recorded: the plan over CPU %s", pinning.cpuset)
+
+    def _record_run(self) -> None:
+        """Note in the domain that the guest has run, so that a later launcher can tell that it was paused."""
         try:
-            for move in moved:
-                configure(self.machine, move.role, move.cpus)
-            self.machine.record_plan(self._assignment.record(pinning))
+            self.machine.record_run()
         except HypervisorError as error:
-            _log.warning("not recorded: %s", error)
+            self._tell_unrecorded(error)
+
+    def _tell_unrecorded(self, error: HypervisorError) -> None:
+        _log.log(logging.WARNING if is_alive(self._state) else logging.DEBUG, "not recorded: %s", error)
 
     def _take_snapshot(self) -> Snapshot:
         assignment = self._assignment

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
 from launcher.errors import Fault, InvalidVMI
 
@@ -31,7 +32,8 @@ def test_a_job_is_done_in_another_process_and_its_result_comes_back(workshop: Wo
 def test_jobs_are_done_in_order_while_this_process_goes_on(workshop: Workshop) -> None:
     workshop.begin("load_guest", EXAMPLE)
     workshop.begin("read_domain", "<domain type='kvm'/>")
-    assert (workshop.finish().name, workshop.finish()) == ("smallest", (None, "kvm", False))
+    record = DomainRecord(pinning=None, virt_type="kvm", vcpus=1, has_run=False, agent_connected=False)
+    assert (workshop.finish().name, workshop.finish()) == ("smallest", record)
 
 
 def test_an_error_of_a_job_is_raised_here_with_all_that_it_carries(workshop: Workshop, tmp_path: Path) -> None:

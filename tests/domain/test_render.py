@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from launcher.domain.disks import drive_letters
-from launcher.domain.read import read_agent_connected, read_plan, read_type
+from launcher.domain.identity import plan_record
+from launcher.domain.names import PLAN_NAMESPACE, RUN_MARK, RUN_NAMESPACE
+from launcher.domain.read import read_agent_connected, read_has_run, read_plan, read_type, read_vcpus
 from launcher.domain.render import render
 from launcher.vmi.guest import KernelBoot
 from tests.domain.blueprints import BLUEPRINTS, pinned_kernel_boot
@@ -53,7 +55,19 @@ def test_the_domain_xml_is_valid_by_libvirts_schema(name: str, schema: etree.Rel
 def test_the_plan_is_read_back_as_it_was_written(name: str) -> None:
     blueprint = BLUEPRINTS[name]()
     xml = _rendered(name)
-    assert (read_plan(xml), read_type(xml)) == (blueprint.pinning, blueprint.virt_type)
+    wanted = (blueprint.pinning, blueprint.virt_type, blueprint.guest.cpu.topology.vcpus, False)
+    assert (read_plan(xml), read_type(xml), read_vcpus(xml), read_has_run(xml)) == wanted
+
+
+def test_a_record_is_read_back_once_libvirt_has_put_it_into_its_namespace() -> None:
+    pinning = pinned_kernel_boot().pinning
+    # What virDomainSetMetadata makes of an element: the namespace and its prefix for every one, and nothing else.
+    record = (
+        plan_record(pinning).replace("<plan", f"<l:plan xmlns:l='{PLAN_NAMESPACE}'").replace("</plan>", "</l:plan>")
+    )
+    mark = RUN_MARK.replace("<has-run", f"<r:has-run xmlns:r='{RUN_NAMESPACE}'")
+    xml = f"<domain><metadata>{record}{mark}</metadata></domain>"
+    assert (read_plan(xml), read_has_run(xml)) == (pinning, True)
 
 
 @pytest.mark.parametrize(("state", "wanted"), [("connected", True), ("disconnected", False), ("", False)])

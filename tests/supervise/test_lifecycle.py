@@ -378,6 +378,25 @@ LIVES = (
         status=ExitStatus.POWERED_OFF,
         reason="the guest powered off",
     ),
+    Life(
+        id="an adopted guest that was paused is proved and left so until somebody resumes it",
+        events=(
+            (0, Adopted(running=False, has_run=True)),
+            (1, PROVED),
+            (5, ResumeRequested()),
+            (5, RESUMED),
+            (9, ENDED_OFF),
+        ),
+        actions=(PROVE, NOTHING, RESUME, NOTHING, NOTHING),
+        status=ExitStatus.POWERED_OFF,
+        reason="the guest powered off",
+    ),
+    Life(
+        id="an adopted guest that was paused and is not pinned as planned is not ended for it",
+        events=((0, Adopted(running=False, has_run=True)), (1, Disproved(detail="vcpu 0"))),
+        actions=(PROVE, NOTHING),
+        status=None,
+    ),
 )
 
 
@@ -416,13 +435,14 @@ def test_a_second_launcher_takes_up_a_life_cut_anywhere(life: Life, cut: int) ->
     if first.phase in (Phase.ENDED, Phase.ENDING):
         return
     running = first.phase in (Phase.RUNNING, Phase.SHUTTING_DOWN)
-    second, actions = _live(State(), ((0.0, Adopted(running=running)), (0.5, PROVED)))
-    assert actions[0] == PROVE
-    assert actions[1] == (NOTHING if running else RESUME)
-    if not running:
+    paused = first.phase is Phase.PAUSED
+    adopted = Adopted(running=running, has_run=running or paused)
+    second, actions = _live(State(), ((0.0, adopted), (0.5, PROVED)))
+    assert actions == (PROVE, NOTHING if running or paused else RESUME)
+    if second.phase is Phase.PROVED:
         second, _ = _live(second, ((0.6, RESUMED),))
     second, actions = _live(second, ((1.0, TERM), (2.0, GUEST_OFF), (2.0, ENDED_OFF)))
-    assert actions[0] == ASK
+    assert actions[0] == ((*RESUME, *ASK) if paused else ASK)
     assert second.outcome == Outcome(status=ExitStatus.POWERED_OFF, reason="the guest powered off")
 
 
