@@ -12,8 +12,12 @@ _PREFIXES = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd"}
 
 
 def fill_disks(devices: Element, blueprint: Blueprint) -> None:
-    """Write one disk element for each disk, in the manifest's order, and the SCSI controller that they need."""
-    if any(disk.bus is DiskBus.SCSI for disk in blueprint.guest.disks):
+    """Write one disk element for each disk, in the manifest's order, and the SCSI controller that they need.
+
+    A template may have that controller (index 0) already: a site may want another model or more queues.
+    """
+    has_scsi = any(disk.bus is DiskBus.SCSI for disk in blueprint.guest.disks)
+    if has_scsi and devices.find("controller[@type='scsi'][@index='0']") is None:
         add(devices, "controller", type="scsi", index=0, model="virtio-scsi")
     counts = dict.fromkeys(_PREFIXES.values(), 0)
     for disk in blueprint.guest.disks:
