@@ -5,6 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import pytest
+
+from launcher.observe import console, inotify
 from launcher.observe.console import LONGEST_LINE_BYTES, ConsoleFollower
 
 
@@ -68,3 +71,17 @@ def test_a_file_that_never_comes_ends_with_the_follower(tmp_path: Path) -> None:
     follower, lines = _follow(tmp_path / "never")
     follower.stop()
     assert lines == []
+
+
+def test_where_the_kernel_gives_no_watch_lines_still_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inotify, "_open_watch", lambda _path: None)
+    monkeypatch.setattr(console, "POLL_INTERVAL_S", 0.05)
+    path = tmp_path / "log"
+    path.write_bytes(b"one\n")
+    follower, lines = _follow(path)
+    _wait_for(lines, 1)
+    with path.open("ab") as file:
+        file.write(b"two\n")
+    _wait_for(lines, 2)
+    follower.stop()
+    assert lines == ["one", "two"]

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.evidence import grade_cpus, warn_of_quota
 from launcher.cli.machine import native_arch, own_affinity, this_machine
-from launcher.cpuset import CPUSet
 from launcher.domain.names import domain_name
 from launcher.errors import HostError
-from launcher.host.cgroup import find_cpuset, read_allowed_cpus
 from launcher.host.model import AllowedCPUs
-from launcher.host.sysfs import ONLINE, read_host
-from launcher.host.tree import Tree, read_cpus
+from launcher.host.sysfs import read_host
 from launcher.hypervisor.process import find_qemu
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.planner.model import Pinning
 from launcher.planner.replan import replan
+from launcher.supervise.allowed import AllowedReader
 from launcher.supervise.supervisor import Assignment, DriftPolicy
 
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
     """Gather everything that the supervisor needs; raises HypervisorError where QEMU is not on this machine."""
     guest, tree = beginning.guest, this_machine()
+    # The launcher confines itself later on; what it may use by then says nothing of the container's cpuset.
+    allowed = AllowedReader(tree, own_affinity())
 
     def record(pinning: Pinning) -> str:
         from launcher.domain.identity import plan_record  # noqa: PLC0415 - an XML library, for a rare event
@@ -46,7 +43,7 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         process=find_qemu(found.machine.uuid),
         pinning=found.pinning,
         vcpus=found.vcpus,
-        read_allowed=_allowed_reader(tree, own_affinity()),
+        read_allowed=allowed.read,
         replan=plan_anew,
         record=record,
         reconnect=lambda: hypervisor.find_again(domain_name(guest)),
@@ -57,23 +54,3 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         memory_bytes=guest.memory.guest_bytes,
         agent_connected=found.agent_connected,
     )
-
-
-def _allowed_reader(tree: Tree, affinity: CPUSet) -> Callable[[], AllowedCPUs]:
-    """Return a look at the CPUs that may be used at that moment; `affinity` is the launcher's own as it was started.
-
-    An affinity that was narrower than the cpuset from the beginning, as by taskset, bounds it for good. One that
-    covered the cpuset says nothing of its own: it is the cpuset's, which the kernel changes, and the launcher confines
-    itself later on.
-    """
-
-    def read_online() -> CPUSet:
-        return read_cpus(tree, ONLINE) or affinity
-
-    def read_cpuset() -> AllowedCPUs:
-        # Compared with every CPU there is, the cpuset counts alone, and that the two differ is nothing to warn of.
-        return replace(read_allowed_cpus(tree, read_online()), warnings=())
-
-    if find_cpuset(tree) is not None and read_cpuset().cpus <= affinity:
-        return read_cpuset
-    return lambda: read_allowed_cpus(tree, affinity & read_online())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
+import shutil
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -25,7 +27,8 @@ dynamic_ownership = 0
 security_driver = "none"
 """
 
-_OF_ROOT = 'user = "+0"\ngroup = "+0"\n'
+# swtpm, too, which libvirt would start as a user that may not look into this root.
+_OF_ROOT = 'user = "+0"\ngroup = "+0"\nswtpm_user = "+0"\nswtpm_group = "+0"\n'
 
 # sockaddr_un.sun_path (unix(7)) takes 107 bytes and a NUL; the longest socket that libvirt makes below its root is
 # lib/qemu/domain-<id>-<20 bytes of the name>/monitor.sock.
@@ -69,7 +72,11 @@ class LauncherRoot:
                 os.environ[name] = str(self.path / folder)
 
     def close(self) -> None:
-        """Release the lock; the folders stay, and with them the cached capabilities of QEMU."""
+        """Remove what a QEMU that is gone left behind, and release the lock.
+
+        The folders stay, and with them the logs and the cached capabilities of QEMU.
+        """
+        _sweep(self.path)
         os.close(self._lock)
 
 
@@ -93,6 +100,31 @@ def _check_length(root: Path) -> None:
         raise UsageError(
             f"--root {root}: the path is {length} bytes long, at most {room} leave room for libvirt's unix sockets"
         )
+
+
+def _sweep(root: Path) -> None:
+    """Remove sockets, pid files and libvirt's records where no QEMU of this root lives any more.
+
+    libvirt clears up itself, but takes 0.2 s to begin after a crash, and the launcher does not wait for that. A
+    QEMU that lives keeps everything: the next launcher adopts it.
+    """
+    state = root / "run" / "qemu"
+    pid_files = [path for path in state.glob("*.pid") if path.name != "driver.pid"]
+    if any(_lives(path) for path in pid_files):
+        return
+    records = [path.with_suffix(".xml") for path in pid_files]
+    for path in (*pid_files, *records, *(root / "run").glob("*.sock")):
+        with suppress(OSError):
+            path.unlink()
+    for folder in (root / "lib" / "qemu").glob("domain-*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid_file: Path) -> bool:
+    try:
+        return Path("/proc", str(int(pid_file.read_text()))).exists()
+    except (OSError, ValueError):
+        return False
 
 
 def _lock(root: Path) -> int:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
 import threading
 from collections.abc import Callable
 
-# Lines appear within a fifth of a second; an idle look is one system call.
-POLL_INTERVAL_S = 0.2
+from launcher.observe.inotify import GrowthWatch
+
+# How often is looked for a file that is not there yet.
+OPEN_INTERVAL_S = 0.1
+# The kernel tells when the file grows; where it cannot (some network and overlay file systems), a slow look has to do.
+POLL_INTERVAL_S = 2.0
+# A guest writes byte by byte: the first one wakes the follower, which then lets some more come.
+GATHER_S = 0.05
 # A guest that never ends its line is shown in pieces of this many bytes.
 LONGEST_LINE_BYTES = 4096
 _READ_BYTES = 65536
@@ -21,7 +28,7 @@ class ConsoleFollower:
         self._path = path
         self._on_line = on_line
         self._from_end = from_end
-        self._stop = threading.Event()
+        self._stop = os.eventfd(0, os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="console", daemon=True)
         self._rest = b""
 
@@ -31,8 +38,10 @@ class ConsoleFollower:
 
     def stop(self) -> None:
         """Hand over what is left, the unfinished last line too, and end; waits at most two seconds."""
-        self._stop.set()
+        os.eventfd_write(self._stop, 1)
         self._thread.join(timeout=2.0)
+        if not self._thread.is_alive():
+            os.close(self._stop)
 
     def _run(self) -> None:
         descriptor = self._open()
@@ -41,9 +50,7 @@ class ConsoleFollower:
         with open(descriptor, "rb", buffering=0) as file:  # noqa: PTH123 - an open descriptor, not a path
             if self._from_end:
                 file.seek(0, os.SEEK_END)
-            while not self._stop.wait(POLL_INTERVAL_S):
-                self._drain(file.fileno())
-            self._drain(file.fileno())
+            self._follow(file.fileno())
         if self._rest:
             self._emit(self._rest)
 
@@ -52,8 +59,23 @@ class ConsoleFollower:
             try:
                 return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                if self._stop.wait(POLL_INTERVAL_S):
+                if self._is_stopped_within(OPEN_INTERVAL_S):
                     return None
+
+    def _follow(self, descriptor: int) -> None:
+        watch = GrowthWatch(self._path)
+        waited_for = [self._stop, watch.fileno()] if watch.is_watching else [self._stop]
+        stopped = False
+        while not stopped:
+            watch.forget()
+            self._drain(descriptor)
+            select.select(waited_for, [], [], POLL_INTERVAL_S)
+            stopped = self._is_stopped_within(GATHER_S)
+        self._drain(descriptor)
+        watch.close()
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        return bool(select.select([self._stop], [], [], seconds)[0])
 
     def _drain(self, descriptor: int) -> None:
         while chunk := os.read(descriptor, _READ_BYTES):

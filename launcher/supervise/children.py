@@ -52,15 +52,14 @@ class ChildReaper:
         signal.signal(signal.SIGCHLD, lambda _number, _frame: self._wake_ups.put(None))
         threading.Thread(target=self._run, name="reaper", daemon=True).start()
 
-    def how_it_ended(self, pid: int) -> str:
-        """Return in words how this child ended; empty where it was no child of ours, so that nobody here can know."""
+    def wait_status(self, pid: int) -> int | None:
+        """Return the wait status of this ended child; None where it was no child of ours and nobody here can know."""
         deadline_s = time.monotonic() + EXPLANATION_S
         self._wake_ups.put(None)
         with self._news:
             while pid not in self._ends and self._is_our_child(pid) and time.monotonic() < deadline_s:
                 self._news.wait(0.05)
-            status = self._ends.pop(pid, None)
-        return "" if status is None else describe_wait_status(status)
+            return self._ends.pop(pid, None)
 
     def _is_our_child(self, pid: int) -> bool:
         """Tell whether this is a child yet to be reaped: of others, such as an adopted QEMU, nothing can be known."""
@@ -112,13 +111,13 @@ class ChildReaper:
             return None
 
 
-def wait_for_end(process: QEMUProcess, reaper: ChildReaper, on_end: Callable[[str], None]) -> None:
-    """Wait until the process has ended and tell how, as far as that can be known.
+def wait_for_end(process: QEMUProcess, reaper: ChildReaper, on_end: Callable[[int | None], None]) -> None:
+    """Wait until the process has ended and tell its wait status, where that can be known.
 
     Blocks without a deadline and is meant for a daemon thread: waiting for QEMU is what the launcher is there for.
     """
     select.select([process.pidfd], [], [])
-    on_end(reaper.how_it_ended(process.pid))
+    on_end(reaper.wait_status(process.pid))
 
 
 def describe_wait_status(status: int) -> str:

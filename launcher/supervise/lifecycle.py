@@ -155,9 +155,13 @@ class CallFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QEMUGone:
-    """QEMU's process has ended, says the kernel; `how` is empty where only its parent could know."""
+    """QEMU's process has ended, says the kernel; `how` is empty where only its parent could know.
+
+    `by_signal` tells that it did not end by itself, so that nothing orderly can be on its way.
+    """
 
     how: str = ""
+    by_signal: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -377,7 +381,10 @@ def _gone(state: State, event: QEMUGone, now_s: float, timing: Timing) -> Step:
     """QEMU's process is no more: what is still awaited is the hypervisor's word of why, and its clearing up.
 
     The verdict is left to that word: libvirt's event of an orderly power-off may come after the kernel's of the end.
+    Of a QEMU that a signal killed out of the blue there is nothing to be told: libvirt would first let 0.2 s go by.
     """
+    if event.by_signal and state.verdict is None:
+        return _at_end(replace(state, qemu_end=event.how), _verdict_of(EndReason.FAILED, event.how)), ()
     gone = State(phase=Phase.ENDING, verdict=state.verdict, qemu_end=event.how, give_up_s=now_s + timing.cleanup_s)
     return gone, ()
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from launcher.cpuset import CPUSet
@@ -24,7 +25,7 @@ from launcher.hypervisor.protocol import (
     MachineState,
 )
 from launcher.planner.model import Pinning
-from launcher.supervise.children import ChildReaper, kill, wait_for_end
+from launcher.supervise.children import ChildReaper, describe_wait_status, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.damping import MOST_REPAIRS, Damped, History, damp
 from launcher.supervise.drift import Drift, drifts, moves, repairs
@@ -61,6 +62,8 @@ BEAT_INTERVAL_S = 5.0
 # Threads come and go while QEMU starts: a proof that fails is repaired and tried again.
 PROOF_ATTEMPTS = 5
 PROOF_PAUSE_S = 0.05
+# A QEMU that is being killed has let go of all its threads within milliseconds.
+VANISHED_PAUSE_S = 0.05
 # A daemon that restarts is back within seconds; a look every second costs nothing, and the guest runs meanwhile.
 RECONNECT_INTERVAL_S = 1.0
 
@@ -141,6 +144,8 @@ class Supervisor:
         self._recorded = assignment.pinning
         self._recording = threading.Lock()
         self._reconnecting = threading.Lock()
+        self._judged: tuple[object, object] = (None, None)
+        self._published = self._shown()
         self.snapshot = with_conditions(self._take_snapshot(), previous=None, now=time.time())
 
     def run(self, first: Event) -> Outcome:
@@ -150,11 +155,11 @@ class Supervisor:
         while self._state.outcome is None:
             self._take(self._next_event())
             self._watch()
-            self.snapshot = with_conditions(self._take_snapshot(), previous=self.snapshot, now=time.time())
+            self._publish()
         return self._state.outcome
 
     def _wait_for_qemu(self) -> None:
-        wait_for_end(self._assignment.process, self._reaper, lambda how: self._events.put(QEMUGone(how=how)))
+        wait_for_end(self._assignment.process, self._reaper, lambda status: self._events.put(_gone(status)))
 
     def _next_event(self) -> Event:
         now_s = time.monotonic()
@@ -274,8 +279,17 @@ class Supervisor:
 
     def _look(self) -> None:
         self._threads = self._observer.observe()
-        self._found = drifts(self._pinning, self._threads, self._assignment.vcpus)
+        if self._judged[0] is not self._threads or self._judged[1] is not self._pinning:
+            self._found = drifts(self._pinning, self._threads, self._assignment.vcpus)
+            self._judged = (self._threads, self._pinning)
         self._verified_at = None if self._found else time.time()
+
+    def _look_after(self, pause_s: float) -> None:
+        """Look once more a little later; where QEMU has ended meanwhile nothing is missing, for all is over."""
+        time.sleep(pause_s)
+        self._look()
+        if not self._threads:
+            self._found = ()
 
     def _is_watching(self) -> bool:
         return is_alive(self._state) and self._assignment.drift_policy is not DriftPolicy.OFF
@@ -288,9 +302,6 @@ class Supervisor:
         before = self._found
         self._watch_cpuset()
         self._look_for_drift()
-        if not self._threads:
-            # QEMU is gone; the kernel's own word of it is on its way.
-            return
         if self._found:
             self._answer(now_s)
         elif before:
@@ -300,6 +311,9 @@ class Supervisor:
         """Look, and tell and count what differs that did not before."""
         before = set(self._found)
         self._look()
+        if any(drift.actual is None for drift in self._found):
+            # QEMU's threads end one by one when it dies; the kernel's own word of its end is on its way.
+            self._look_after(VANISHED_PAUSE_S)
         for drift in self._found:
             if drift not in before:
                 _log.warning("drifted: %s", drift)
@@ -402,6 +416,28 @@ class Supervisor:
     def _tell_unrecorded(self, error: HypervisorError) -> None:
         _log.log(logging.WARNING if is_alive(self._state) else logging.DEBUG, "not recorded: %s", error)
 
+    def _publish(self) -> None:
+        """Replace the snapshot; a turn in which nothing happened only tells that the loop turns and looked again."""
+        shown = self._shown()
+        if all(now is before for now, before in zip(shown, self._published, strict=True)):
+            self.snapshot = replace(self.snapshot, beat_s=time.monotonic(), verified_at=self._verified_at)
+            return
+        self._published = shown
+        self.snapshot = with_conditions(self._take_snapshot(), previous=self.snapshot, now=time.time())
+
+    def _shown(self) -> tuple[object, ...]:
+        """Return everything that the snapshot shows and that changes only by being replaced."""
+        return (
+            self._state,
+            self._threads,
+            self._found,
+            self._pinning,
+            self._allowed,
+            self._tally,
+            self._paused_reason,
+            self._agent_connected,
+        )
+
     def _take_snapshot(self) -> Snapshot:
         assignment = self._assignment
         return Snapshot(
@@ -434,3 +470,9 @@ class Supervisor:
 
 def _listed(found: tuple[Drift, ...]) -> str:
     return "; ".join(map(str, found))
+
+
+def _gone(status: int | None) -> QEMUGone:
+    if status is None:
+        return QEMUGone()
+    return QEMUGone(how=describe_wait_status(status), by_signal=os.WIFSIGNALED(status))

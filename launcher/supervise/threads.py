@@ -3,48 +3,70 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from launcher.cpuset import CPUSet
-from launcher.supervise.roles import ObservedThread, Role, ThreadKind, classify
+from launcher.supervise.roles import ObservedThread, Role, classify
 
 
 class ThreadObserver:
-    """Looks at the threads of one process again and again, cheaply: names that say a role are read only once."""
+    """Looks at the threads of one process again and again, cheaply.
+
+    A look costs one directory listing and one `sched_getaffinity` a thread. Where nothing changed, the very same tuple
+    is returned as before, so that its reader need not compare.
+    """
 
     def __init__(self, pid: int, proc: str = "/proc") -> None:
         self._pid = pid
         self._tasks = f"{proc}/{pid}/task"
+        self._affinities: dict[int, set[int]] = {}
         self._named: dict[int, tuple[str, Role]] = {}
+        self._young: set[int] = set()
+        self._threads: tuple[ObservedThread, ...] = ()
 
     def observe(self) -> tuple[ObservedThread, ...]:
         """Return every thread, ascending by thread id; one that ends meanwhile is left out.
 
         An empty result means that the process is gone.
         """
-        try:
-            tids = sorted(map(int, os.listdir(self._tasks)))  # noqa: PTH208 - twice a second, so not through Path
-        except (FileNotFoundError, ProcessLookupError):
-            return ()
-        self._named = {tid: self._named[tid] for tid in tids if tid in self._named}
-        observed = (self._observe(tid) for tid in tids)
-        return tuple(thread for thread in observed if thread is not None)
+        affinities = self._read_affinities()
+        if affinities != self._affinities or self._young:
+            self._affinities = affinities
+            self._read_names()
+            self._threads = tuple(self._observed(tid) for tid in sorted(affinities) if tid in self._named)
+        return self._threads
 
-    def _observe(self, tid: int) -> ObservedThread | None:
+    def _read_affinities(self) -> dict[int, set[int]]:
+        affinities = {}
         try:
-            name, role = self._named.get(tid) or self._read_name(tid)
-            cpus = CPUSet.of(os.sched_getaffinity(tid))
+            for entry in os.listdir(self._tasks):  # noqa: PTH208 - more than once a second, so not through Path
+                with suppress(ProcessLookupError):
+                    affinities[int(entry)] = os.sched_getaffinity(int(entry))
         except (FileNotFoundError, ProcessLookupError):
-            return None
-        return ObservedThread(tid=tid, name=name, role=role, cpus=cpus)
+            return {}
+        return affinities
+
+    def _read_names(self) -> None:
+        """Read the names of new threads, and once more of those that were new: QEMU names a thread after its start."""
+        known, young = self._named, self._young
+        self._named, self._young = {}, set()
+        for tid in self._affinities:
+            if tid in known and tid not in young:
+                self._named[tid] = known[tid]
+                continue
+            if tid not in known:
+                self._young.add(tid)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                self._named[tid] = self._read_name(tid)
 
     def _read_name(self, tid: int) -> tuple[str, Role]:
-        """Read the kernel's name of the thread; that of a vCPU or IOThread does not change any more."""
         with open(f"{self._tasks}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
             name = file.read().rstrip("\n")
-        named = name, classify(name, main=tid == self._pid)
-        if named[1].kind is not ThreadKind.WORKER:
-            self._named[tid] = named
-        return named
+        return name, classify(name, main=tid == self._pid)
+
+    def _observed(self, tid: int) -> ObservedThread:
+        name, role = self._named[tid]
+        return ObservedThread(tid=tid, name=name, role=role, cpus=CPUSet.of(self._affinities[tid]))
 
 
 def set_affinity(tid: int, cpus: CPUSet) -> None:

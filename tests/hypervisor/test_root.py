@@ -79,3 +79,31 @@ def test_a_user_other_than_root_is_told_of_the_huge_pages_that_it_can_write(shor
     mounts = f"none {short} hugetlbfs rw 0 0\nnone /nonexistent hugetlbfs rw 0 0\n"
     assert _of_others(mounts) == f'hugetlbfs_mount = ["{short}"]\n'
     assert _of_others("none /nonexistent hugetlbfs rw 0 0\n") == ""
+
+
+def _left_by(root: Path, pid: int) -> list[Path]:
+    """Lay out what a QEMU of this pid leaves behind when it dies."""
+    left = [
+        root / name for name in ("run/qemu/d.pid", "run/qemu/d.xml", "run/serial0.sock", "lib/qemu/domain-1-d/monitor")
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{pid}\n")
+    return left
+
+
+def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) -> None:
+    root = LauncherRoot(short)
+    left = _left_by(short, 2**22 + 1)
+    kept = [short / "log/qemu.log", short / "run/qemu/driver.pid"]
+    for path in kept:
+        path.write_text("")
+    root.close()
+    assert ([path.exists() for path in left], [path.exists() for path in kept]) == ([False] * 4, [True] * 2)
+
+
+def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> None:
+    root = LauncherRoot(short)
+    left = _left_by(short, os.getpid())
+    root.close()
+    assert all(path.exists() for path in left)

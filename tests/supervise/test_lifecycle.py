@@ -48,7 +48,8 @@ GUEST_OFF = MachineShuttingDown(by_guest=True)
 ENDED_OFF = MachineEnded(reason=EndReason.POWERED_OFF)
 ENDED_DESTROYED = MachineEnded(reason=EndReason.DESTROYED)
 ENDED_FAILED = MachineEnded(reason=EndReason.FAILED)
-KILLED = QEMUGone(how="killed by signal 9 (SIGKILL)")
+KILLED = QEMUGone(how="killed by signal 9 (SIGKILL)", by_signal=True)
+DIED = QEMUGone(how="exit status 1")
 
 Timed = tuple[float, Event]
 
@@ -193,18 +194,25 @@ LIVES = (
         reason="the guest powered off",
     ),
     Life(
-        id="QEMU killed while it ran is a crash, and says by which signal",
-        events=((0, STARTED), (1, PROVED), (1, RESUMED), (5, KILLED), (5, ENDED_FAILED)),
-        actions=(PROVE, RESUME, NOTHING, NOTHING, NOTHING),
+        id="QEMU killed while it ran is a crash at once, and says by which signal",
+        events=((0, STARTED), (1, PROVED), (1, RESUMED), (5, KILLED)),
+        actions=(PROVE, RESUME, NOTHING, NOTHING),
         status=ExitStatus.CRASHED,
         reason="QEMU died: killed by signal 9 (SIGKILL)",
     ),
     Life(
         id="QEMU's end is believed to the kernel where libvirt stays silent",
-        events=((0, STARTED), (1, PROVED), (1, RESUMED), (5, KILLED), (7, TimePassed()), (8, TimePassed())),
+        events=((0, STARTED), (1, PROVED), (1, RESUMED), (5, DIED), (7, TimePassed()), (8, TimePassed())),
         actions=(PROVE, RESUME, NOTHING, NOTHING, NOTHING, NOTHING),
         status=ExitStatus.CRASHED,
-        reason="QEMU died: killed by signal 9 (SIGKILL)",
+        reason="QEMU died: exit status 1",
+    ),
+    Life(
+        id="QEMU's failure is told with its exit status",
+        events=((0, STARTED), (1, PROVED), (1, RESUMED), (5, DIED), (5, ENDED_FAILED)),
+        actions=(PROVE, RESUME, NOTHING, NOTHING, NOTHING),
+        status=ExitStatus.CRASHED,
+        reason="QEMU died: exit status 1",
     ),
     Life(
         id="QEMU ended from outside by SIGTERM is no power-off",

@@ -1,0 +1,57 @@
+"""The cpuset under watch: looked at often, read through only when its file says something new."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from launcher.cpuset import CPUSet
+from launcher.host.cgroup import find_cpuset, read_allowed_cpus
+from launcher.host.model import AllowedCPUs
+from launcher.host.sysfs import ONLINE
+from launcher.host.tree import Tree, read_cpus
+
+# A process may be moved to another control group, which changes the file to look at; that is rare, and every so many
+# looks is soon enough.
+LOOKS_BETWEEN_SEARCHES = 20
+
+
+class AllowedReader:
+    """Reads the CPUs that may be used again and again; a look at an unchanged cpuset costs one small file.
+
+    Polling, because the kernel tells nobody of a changed cpuset (no inotify event comes from `cpuset.cpus.effective`).
+
+    An affinity that was narrower than the cpuset from the beginning, as by taskset, bounds it for good. One that
+    covered the cpuset says nothing of its own: it is the cpuset's, which the kernel changes, and the launcher confines
+    itself later on.
+    """
+
+    def __init__(self, tree: Tree, affinity: CPUSet) -> None:
+        """Watch this machine; `affinity` is what the launcher may use itself, before it confines itself."""
+        self._tree = tree
+        self._affinity = affinity
+        self._looks = 0
+        self._path: str | None = None
+        self._text: str | None = None
+        self._allowed: AllowedCPUs | None = None
+        self._follows_cpuset = find_cpuset(tree) is not None and self._read_cpuset().cpus <= affinity
+
+    def read(self) -> AllowedCPUs:
+        """Return the CPUs that may be used now; raises HostError as `read_allowed_cpus` does."""
+        if self._looks % LOOKS_BETWEEN_SEARCHES == 0:
+            self._path = find_cpuset(self._tree)
+        self._looks += 1
+        text = self._tree.read(self._path or ONLINE)
+        if self._allowed is None or text != self._text:
+            self._allowed = self._read_cpuset() if self._follows_cpuset else self._read_bounded()
+            self._text = text
+        return self._allowed
+
+    def _read_cpuset(self) -> AllowedCPUs:
+        # Compared with every CPU there is, the cpuset counts alone, and that the two differ is nothing to warn of.
+        return replace(read_allowed_cpus(self._tree, self._online()), warnings=())
+
+    def _read_bounded(self) -> AllowedCPUs:
+        return read_allowed_cpus(self._tree, self._affinity & self._online())
+
+    def _online(self) -> CPUSet:
+        return read_cpus(self._tree, ONLINE) or self._affinity

@@ -1,0 +1,69 @@
+"""The cpuset under watch: read through only when its file says something new."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launcher.cpuset import CPUSet
+from launcher.host.tree import FolderTree
+from launcher.supervise.allowed import LOOKS_BETWEEN_SEARCHES, AllowedReader
+
+MOUNT = "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+
+
+class _CountingTree:
+    """A folder whose reads are counted."""
+
+    def __init__(self, root: Path) -> None:
+        self._tree = FolderTree(root)
+        self.reads = 0
+
+    def read(self, path: str) -> str | None:
+        self.reads += 1
+        return self._tree.read(path)
+
+    def list(self, path: str) -> tuple[str, ...]:
+        return self._tree.list(path)
+
+    def where(self, path: str) -> str:
+        return self._tree.where(path)
+
+
+def _machine(root: Path, cpuset: str) -> _CountingTree:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "sys/fs/cgroup/pod").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text("0::/pod\n")
+    (root / "proc/self/mountinfo").write_text(MOUNT)
+    (root / "sys/fs/cgroup/pod/cpuset.cpus.effective").write_text(f"{cpuset}\n")
+    return _CountingTree(root)
+
+
+def test_a_look_at_an_unchanged_cpuset_is_one_read(tmp_path: Path) -> None:
+    tree = _machine(tmp_path, "2-3")
+    reader = AllowedReader(tree, CPUSet.parse("0-7"))
+    first = reader.read()
+    before = tree.reads
+    assert reader.read() is first
+    assert (tree.reads - before, str(first.cpus)) == (1, "2-3")
+
+
+def test_a_changed_cpuset_is_seen_at_the_next_look(tmp_path: Path) -> None:
+    reader = AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))
+    reader.read()
+    (tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective").write_text("2\n")
+    assert str(reader.read().cpus) == "2"
+
+
+def test_a_process_moved_to_another_control_group_is_followed_in_the_end(tmp_path: Path) -> None:
+    reader = AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))
+    reader.read()
+    (tmp_path / "sys/fs/cgroup/other").mkdir()
+    (tmp_path / "sys/fs/cgroup/other/cpuset.cpus.effective").write_text("5\n")
+    (tmp_path / "proc/self/cgroup").write_text("0::/other\n")
+    seen = {str(reader.read().cpus) for _ in range(LOOKS_BETWEEN_SEARCHES)}
+    assert seen == {"2-3", "5"}
+
+
+def test_without_a_cpuset_the_affinity_at_the_start_is_what_counts(tmp_path: Path) -> None:
+    reader = AllowedReader(_CountingTree(tmp_path), CPUSet.parse("1,3"))
+    assert (str(reader.read().cpus), reader.read().source) == ("1,3", "sched_getaffinity")

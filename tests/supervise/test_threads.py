@@ -1,0 +1,73 @@
+"""The observer of threads, on this very process and one that is gone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from launcher.cpuset import CPUSet
+from launcher.supervise.roles import Role, ThreadKind
+from launcher.supervise.threads import ThreadObserver, set_affinity
+
+
+@pytest.fixture
+def thread() -> Iterator[int]:
+    """A thread of this process with the name of a vCPU; yields its kernel id."""
+    ids: list[int] = []
+    ready, stop = threading.Event(), threading.Event()
+
+    def run() -> None:
+        ids.append(threading.get_native_id())
+        Path(f"/proc/self/task/{ids[0]}/comm").write_text("CPU 3/TCG")
+        ready.set()
+        stop.wait(30)
+
+    running = threading.Thread(target=run)
+    running.start()
+    ready.wait(30)
+    yield ids[0]
+    stop.set()
+    running.join()
+
+
+def test_a_thread_is_seen_with_role_and_affinity_and_its_change_at_the_next_look(thread: int) -> None:
+    observer = ThreadObserver(os.getpid())
+    (first,) = [seen for seen in observer.observe() if seen.tid == thread]
+    assert (first.role, first.cpus) == (Role(kind=ThreadKind.VCPU, number=3), CPUSet.of(os.sched_getaffinity(thread)))
+    one = CPUSet.of((min(os.sched_getaffinity(thread)),))
+    set_affinity(thread, one)
+    (second,) = [seen for seen in observer.observe() if seen.tid == thread]
+    assert second.cpus == one
+
+
+def test_a_look_at_unchanged_threads_returns_the_very_same_tuple(thread: int) -> None:
+    observer = ThreadObserver(os.getpid())
+    observer.observe()
+    observer.observe()
+    assert observer.observe() is observer.observe()
+
+
+def test_a_thread_renamed_soon_after_its_start_is_recognised(thread: int) -> None:
+    observer = ThreadObserver(os.getpid())
+    observer.observe()
+    Path(f"/proc/self/task/{thread}/comm").write_text("IO iothread1")
+    (seen,) = [seen for seen in observer.observe() if seen.tid == thread]
+    assert seen.role == Role(kind=ThreadKind.IOTHREAD, number=1)
+
+
+def test_a_process_that_is_gone_has_no_threads() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    assert ThreadObserver(child.pid).observe() == ()
+
+
+def test_a_thread_that_is_gone_needs_no_affinity() -> None:
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    set_affinity(child.pid, CPUSet.of((0,)))
