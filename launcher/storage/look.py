@@ -49,7 +49,10 @@ def read_block_size(image: DiskImage) -> BlockSize:
     size = _device_block_size(image.path) if image.is_block else _file_block_size(image.path)
     for amount in (size.logical, size.physical):
         if amount not in _BLOCK_SIZES or amount.bit_count() != 1:
-            raise Unusable(f"{image.path!r} has blocks of {amount} bytes, which no disk of QEMU's has; use custom")
+            raise Unusable(
+                f"{image.path!r} has blocks of {amount} bytes, which no disk of QEMU's has; use custom",
+                setting="blockSize.matchVolume",
+            )
     return size
 
 

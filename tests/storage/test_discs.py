@@ -171,6 +171,12 @@ def _large(folder: Path) -> None:
     os.truncate(folder / "key", 1 << 40)
 
 
+def _large_together(folder: Path) -> None:
+    for name in ("a", "key"):
+        (folder / name).touch()
+        os.truncate(folder / name, 9 << 20)
+
+
 REFUSED: list[tuple[Callable[[Path], None], str]] = [
     (_link_out, r"/key' leads out of its folder, to '.*/shadow'"),
     (_link_to_the_root, r"/key' leads out of its folder, to '/'"),
@@ -183,6 +189,7 @@ REFUSED: list[tuple[Callable[[Path], None], str]] = [
     (_undecodable_name, r"holds '\\udcff'; names on a disc are"),
     (_long_name, r"holds 'x{65}'; names on a disc are"),
     (_large, r"/key' is larger than 16777216 bytes"),
+    (_large_together, r"/key' is larger than 7340032 bytes"),
 ]
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from launcher.errors import Fault, HypervisorError, InvalidVMI
+from launcher.storage.files import Unusable, check_file
 from launcher.storage.model import BackingImage, DiskImage
 from launcher.storage.prepare import prepare_storage, remove_storage
 from launcher.vmi.guest import Disk, DiskBus, DiskDevice, Guest, ImageFormat, KernelBoot
@@ -187,6 +190,76 @@ def test_a_block_size_is_given_or_the_file_systems(tmp_path: Path) -> None:
     )
     images = _prepared(guest_with(*disks), tmp_path)
     assert [image.block_size for image in images] == [BlockSize(logical=own, physical=own), given, None]
+
+
+# A file system without direct I/O, on every Linux: open(2) of a file below /proc with O_DIRECT is EINVAL.
+NOT_DIRECT = Disk(name="d", path="/proc/version", readonly=True)
+
+
+def test_what_cannot_be_read_directly_is_written_through_the_cache(tmp_path: Path) -> None:
+    disks = (NOT_DIRECT, replace(NOT_DIRECT, name="b", cache=CacheMode.WRITEBACK))
+    images = _prepared(guest_with(*disks), tmp_path)
+    assert [(image.cache, image.io) for image in images] == [
+        (CacheMode.WRITETHROUGH, None),
+        (CacheMode.WRITEBACK, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("disk", "setting", "word"),
+    [
+        (replace(NOT_DIRECT, cache=CacheMode.NONE), "cache", "none"),
+        (replace(NOT_DIRECT, io=IOMode.NATIVE), "io", "native"),
+    ],
+    ids=["no cache", "native I/O"],
+)
+def test_a_wish_for_direct_io_is_refused_where_there_is_none(
+    tmp_path: Path, disk: Disk, setting: str, word: str
+) -> None:
+    message = f"{word} needs direct I/O, which the file system of '/proc/version' lacks"
+    assert _faults(guest_with(disk), tmp_path) == [Fault(f"spec.domain.devices.disks[d].{setting}", message)]
+
+
+def test_a_file_systems_blocks_that_no_disk_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(MIB))
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bsize=1 << 22))
+    message = f"'{path}' has blocks of 4194304 bytes, which no disk of QEMU's has; use custom"
+    disk = Disk(name="d", path=str(path), matches_volume=True)
+    field = "spec.domain.devices.disks[d].blockSize.matchVolume"
+    assert _faults(guest_with(disk), tmp_path) == [Fault(field, message)]
+
+
+def test_what_another_user_owns_is_only_read() -> None:
+    with tempfile.TemporaryDirectory() as place:
+        path = Path(place) / "disk.img"
+        path.write_bytes(bytes(512))
+        path.chmod(0o444)
+        Path(place).chmod(0o755)
+        told = _told_to_nobody(lambda: check_file(str(path), writable=True))
+        assert told == f"'{path}': not writable for this user; make it so, or the disk readonly"
+        assert _told_to_nobody(lambda: check_file(str(path), writable=False)) == "nothing"
+        path.chmod(0o200)
+        assert _told_to_nobody(lambda: check_file(str(path), writable=False)) == f"'{path}': not readable for this user"
+
+
+def _told_to_nobody(check: Callable[[], object]) -> str:
+    """Return what is told to a user without privileges, which the tests may not be: in a child process."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+        try:
+            check()
+            os.write(writer, b"nothing")
+        except Unusable as error:
+            os.write(writer, str(error).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    with open(reader, "rb") as told:  # noqa: PTH123 - a descriptor
+        return told.read().decode()
 
 
 def _missing(folder: Path) -> Guest:
