@@ -1,0 +1,100 @@
+"""The launcher killed and told to end at every moment of its life, and what the next one finds."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from tests.faults.conftest import Launch
+from tests.faults.ends import destroy, lines_of
+from tests.faults.places import qemu_below, wait_until
+from tests.qemu.guests import Launcher, is_running, manifest
+
+Moment = Callable[[Launcher], bool]
+
+
+def said(pattern: str) -> Moment:
+    return lambda launcher: bool(lines_of(launcher, pattern))
+
+
+def is_there(pattern: str) -> Moment:
+    return lambda launcher: any(launcher.root.glob(pattern))
+
+
+# In the order in which they come, as far as that is fixed.
+MOMENTS: dict[str, Moment] = {
+    "before it has done anything": lambda launcher: True,
+    "when it has locked its root": is_there("launcher.lock"),
+    "when it has seen the cpuset": said("cpuset: "),
+    "when it has planned": said("planned: "),
+    "when QEMU's process is there": lambda launcher: qemu_below(launcher.root) is not None,
+    "when QEMU's monitor is there": is_there("lib/qemu/domain-*/monitor.sock"),
+    "when QEMU's pid file is there": is_there("run/qemu/tests_demo.pid"),
+    "when the domain's state is written": is_there("run/qemu/tests_demo.xml"),
+    "when the domain is there": said("defined: "),
+    "when it is about to prove": said("phase: unproved"),
+    "when it has proved": said("verified: "),
+    "when it resumes the guest": said("asked: resume"),
+    "when the guest runs": said("phase: running"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
+def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, moment: Moment) -> None:
+    killed = launch(manifest(cores=1))
+    wait_until(lambda: moment(killed), "the moment has come")
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    left = qemu_below(killed.root)
+    successor = launch(manifest(cores=1))
+    successor.wait_for("verified: ")
+    successor.wait_for("phase: running")
+    pid = qemu_below(successor.root)
+    assert pid == successor.qemu_pid()
+    adopted = bool(lines_of(successor, "adopted: "))
+    assert adopted == (pid == left), "there is one QEMU: the one that was left, or a new one in its place"
+    if lines_of(killed, "phase: running"):
+        assert adopted, "a guest that ran goes on running"
+    if lines_of(killed, "defined: ") and not lines_of(killed, "asked: resume"):
+        successor.wait_for("adopted: tests_demo, paused: it has not run yet")
+    assert destroy(successor) == 9
+
+
+def test_a_launcher_killed_while_the_guest_shuts_down_is_taken_over_from(launch: Launch) -> None:
+    killed = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"))
+    killed.wait_for("phase: running")
+    killed.signal(signal.SIGTERM)
+    killed.wait_for("asked: ask to shut down")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    successor = launch(manifest(cores=1))
+    successor.wait_for("adopted: tests_demo, running")
+    assert successor.qemu_pid() == pid
+    assert destroy(successor) == 9
+    assert not is_running(pid)
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [MOMENTS[name] for name in ("when it has locked its root", "when QEMU's process is there", "when it has proved")],
+    ids=["early", "while QEMU starts", "before the guest runs"],
+)
+def test_a_signal_during_the_start_ends_it_and_leaves_nothing(launch: Launch, moment: Moment) -> None:
+    launcher = launch(manifest(cores=1))
+    wait_until(lambda: moment(launcher), "the moment has come")
+    launcher.signal(signal.SIGTERM)
+    launcher.signal(signal.SIGTERM)
+    assert destroy(launcher) == 9, launcher.output
+
+
+def test_a_launcher_that_is_stopped_for_a_while_goes_on_where_it_was(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    launcher.signal(signal.SIGSTOP)
+    launcher.signal(signal.SIGTERM)
+    launcher.signal(signal.SIGCONT)
+    launcher.wait_for("asked: ask to shut down")
+    assert destroy(launcher) == 9

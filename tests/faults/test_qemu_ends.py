@@ -1,0 +1,134 @@
+"""QEMU killed, stopped and let down by its guest: the end is seen, told and cleared up after."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.conftest import Launch
+from tests.faults.ends import destroy, last, lines_of
+from tests.faults.places import wait_until
+from tests.qemu.guests import Launcher, environment_of_a_checkout, is_running, manifest
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGTERM, "QEMU was told to end by a signal"),
+        (signal.SIGKILL, r"QEMU died: killed by signal 9 \(SIGKILL\)"),
+        (signal.SIGSEGV, r"QEMU died: killed by signal 11 \(SIGSEGV\)"),
+        (signal.SIGABRT, r"QEMU died: killed by signal 6 \(SIGABRT\)"),
+    ],
+    ids=["TERM", "KILL", "SEGV", "ABRT"],
+)
+def test_a_qemu_that_is_killed_is_a_crash_with_its_signal(launch: Launch, number: signal.Signals, reason: str) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    os.kill(launcher.qemu_pid(), number)
+    assert launcher.wait() == 8, launcher.output
+    launcher.wait_for(rf"ended: {reason} \(exit status 8\)")
+
+
+def test_a_qemu_that_is_killed_before_the_proof_is_a_crash(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("defined:")
+    os.kill(launcher.qemu_pid(), signal.SIGKILL)
+    assert launcher.wait() in (7, 8), launcher.output
+    assert "Traceback" not in launcher.output
+
+
+def test_a_qemu_that_is_killed_while_the_guest_shuts_down_is_a_crash(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    launcher.signal(signal.SIGTERM)
+    launcher.wait_for("asked: ask to shut down")
+    os.kill(launcher.qemu_pid(), signal.SIGKILL)
+    assert launcher.wait() == 8, launcher.output
+
+
+def test_a_stopped_qemu_holds_up_neither_the_loop_nor_the_end(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher.wait_for("phase: running")
+    pid = launcher.qemu_pid()
+    os.kill(pid, signal.SIGSTOP)
+    launcher.signal(signal.SIGTERM)
+    launcher.wait_for("asked: destroy")
+    assert launcher.wait() == 9, launcher.output
+    assert "not powered off within the grace period of 1 s" in last(launcher)
+    assert not is_running(pid)
+
+
+def test_a_stopped_qemu_is_still_watched(launch: Launch, two_cpus: tuple[int, int]) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    pid = launcher.qemu_pid()
+    os.kill(pid, signal.SIGSTOP)
+    planned = os.sched_getaffinity(pid)
+    os.sched_setaffinity(pid, {two_cpus[1]})
+    wait_until(lambda: os.sched_getaffinity(pid) == planned, "the stopped QEMU is put right")
+    os.kill(pid, signal.SIGCONT)
+    assert destroy(launcher) == 9
+
+
+def test_a_guest_that_ignores_the_button_is_destroyed_when_the_grace_period_is_over(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), "--grace-period", "1")
+    launcher.wait_for("guest: ready")
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 9, launcher.output
+    launcher.wait_for("power button pressed, ignored")
+
+
+def test_a_guest_that_reboots_for_ever_goes_on_and_is_ended_when_asked(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.exit=reboot"))
+    launcher.wait_for("rebooted: the guest has reset itself")
+    pid = launcher.qemu_pid()
+    rebooted = len(lines_of(launcher, "rebooted:"))
+    wait_until(lambda: len(lines_of(launcher, "rebooted:")) > rebooted, "it reboots again")
+    assert launcher.qemu_pid() == pid
+    assert destroy(launcher) in (0, 9)
+
+
+def test_a_panic_of_the_guest_is_a_crash(launch: Launch) -> None:
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.exit=panic"))
+    assert launcher.wait() == 8, launcher.output
+    launcher.wait_for(r"ended: the guest crashed \(exit status 8\)")
+
+
+@pytest.fixture
+def paused(launch: Launch) -> Launcher:
+    """A guest that somebody has paused over the control socket."""
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    ask(launcher, "pause")
+    launcher.wait_for("phase: paused")
+    return launcher
+
+
+def ask(launcher: Launcher, verb: str) -> None:
+    """Speak to a running launcher as a person would."""
+    command = [sys.executable, "-m", "launcher", verb, "--root", str(launcher.root)]
+    subprocess.run(command, check=True, env=environment_of_a_checkout())
+
+
+def test_a_paused_guest_is_woken_to_be_shut_down(paused: Launcher) -> None:
+    paused.signal(signal.SIGTERM)
+    paused.wait_for("asked: resume")
+    assert destroy(paused) == 9
+
+
+def test_a_paused_guest_stays_paused_under_the_next_launcher_until_it_is_resumed(
+    paused: Launcher, launch: Launch
+) -> None:
+    paused.signal(signal.SIGKILL)
+    paused.wait()
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, paused, and left so: it has run before")
+    adopter.wait_for("verified:")
+    assert not lines_of(adopter, "asked: resume")
+    ask(adopter, "resume")
+    adopter.wait_for("phase: running")
+    assert destroy(adopter) == 9
