@@ -11,8 +11,10 @@ from launcher.observe.inotify import GrowthWatch
 
 # How often is looked for a file that is not there yet.
 OPEN_INTERVAL_S = 0.1
-# The kernel tells when the file grows; where it cannot (some network and overlay file systems), a slow look has to do.
-POLL_INTERVAL_S = 2.0
+# The kernel tells when the file grows; where it has no watch to give, a look now and then has to do.
+POLL_INTERVAL_S = 0.5
+# With a watch, too, there is a look now and then: some network and overlay file systems take one and never tell.
+DOUBT_INTERVAL_S = 10.0
 # A guest writes byte by byte: the first one wakes the follower, which then lets some more come.
 GATHER_S = 0.05
 # A guest that never ends its line is shown in pieces of this many bytes.
@@ -65,11 +67,12 @@ class ConsoleFollower:
     def _follow(self, descriptor: int) -> None:
         watch = GrowthWatch(self._path)
         waited_for = [self._stop, watch.fileno()] if watch.is_watching else [self._stop]
+        interval_s = DOUBT_INTERVAL_S if watch.is_watching else POLL_INTERVAL_S
         stopped = False
         while not stopped:
             watch.forget()
             self._drain(descriptor)
-            select.select(waited_for, [], [], POLL_INTERVAL_S)
+            select.select(waited_for, [], [], interval_s)
             stopped = self._is_stopped_within(GATHER_S)
         self._drain(descriptor)
         watch.close()
