@@ -92,7 +92,7 @@ def _texts(value: object) -> list[str]:
     return []
 
 
-def _places(value: Value) -> list[tuple[dict[str, Value] | list[Value], str | int]]:
+def places_in(value: Value) -> list[tuple[dict[str, Value] | list[Value], str | int]]:
     """Return every place that a value lies in."""
     steps: list[tuple[str | int, Value]] = []
     if isinstance(value, dict):
@@ -103,11 +103,11 @@ def _places(value: Value) -> list[tuple[dict[str, Value] | list[Value], str | in
     for step, inner in steps:
         if isinstance(value, dict | list):
             places.append((value, step))
-        places += _places(inner)
+        places += places_in(inner)
     return places
 
 
-def _put(place: dict[str, Value] | list[Value], step: str | int, value: Value) -> None:
+def put_at(place: dict[str, Value] | list[Value], step: str | int, value: Value) -> None:
     if isinstance(place, dict):
         place[str(step)] = value
     else:
@@ -135,8 +135,8 @@ def test_any_change_to_a_valid_manifest_is_a_guest_or_refused(
 ) -> None:
     changed = copy.deepcopy(root)
     for index, value in changes:
-        places = _places(changed)
-        _put(*places[index % len(places)], copy.deepcopy(value))
+        places = places_in(changed)
+        put_at(*places[index % len(places)], copy.deepcopy(value))
     _outcome(Document(source="x", root=changed), arch)
 
 
@@ -150,7 +150,7 @@ def test_any_field_added_is_a_guest_or_refused(root: dict[str, Value], index: in
 
 
 def _holders(root: dict[str, Value]) -> list[tuple[str | int, dict[str, Value]]]:
-    held = [(step, place[step]) for place, step in _places(root) if isinstance(place, dict) and isinstance(step, str)]
+    held = [(step, place[step]) for place, step in places_in(root) if isinstance(place, dict) and isinstance(step, str)]
     return [(step, inner) for step, inner in held if isinstance(inner, dict)]
 
 
