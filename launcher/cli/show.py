@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.cli.begin import Found
@@ -33,7 +35,7 @@ def show_plan(options: Namespace, pinning: Pinning) -> None:
         _log.warning("planned: %s", warning)
     if _for_people(options):
         width, colour = terminal()
-        print(placement_table(pinning, width=width, colour=colour), flush=True)
+        _show(placement_table(pinning, width=width, colour=colour))
 
 
 def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> None:
@@ -52,11 +54,22 @@ def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThr
         for thread in observed
     )
     width, colour = terminal()
-    print(threads_table(rows, width=width, colour=colour), flush=True)
+    _show(threads_table(rows, width=width, colour=colour))
 
 
 def _for_people(options: Namespace) -> bool:
     return resolved(LogFormat(options.log_format)) is LogFormat.TEXT
+
+
+def _show(text: str) -> None:
+    """Write a text and the end of its line to standard output; the guest does not suffer where that cannot be.
+
+    Past Python's own buffer: that keeps what a full disk or a reader gone did not take, and fails with it at the end.
+    """
+    rest = f"{text}\n".encode(sys.stdout.encoding, "replace")
+    with suppress(OSError):
+        while rest:
+            rest = rest[os.write(sys.stdout.fileno(), rest) :]
 
 
 @contextmanager
@@ -74,7 +87,7 @@ def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[No
 
 
 def _print_line(line: str) -> None:
-    print(f"console | {console_line(line)}", flush=True)
+    _show(f"console | {console_line(line)}")
 
 
 @contextmanager
