@@ -129,7 +129,7 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     beginning.stopwatch.lap("render")
     if beginning.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
-    machine = hypervisor.start_paused(xml)
+    machine = hypervisor.start_paused(xml, keeps_variables=guest.board.keeps_variables)
     beginning.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
     return Found(

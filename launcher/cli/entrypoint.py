@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import queue
+import shutil
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.observe.logs import LogFormat, configure_logging
+from launcher.storage.layout import storage_folder
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
@@ -92,7 +94,10 @@ def _supervise(
             on_proved=lambda pinning, observed: show_proof(options, pinning, observed, found.vcpus),
         )
         board.supervisor = supervisor
-        return supervisor.run(found.first_event)
+        outcome = supervisor.run(found.first_event)
+    # Layers and empty disks are the guest's for one life; discs hold its secrets.
+    shutil.rmtree(storage_folder(str(root_of(options)), guest), ignore_errors=True)
+    return outcome
 
 
 def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:

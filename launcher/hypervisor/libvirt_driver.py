@@ -183,12 +183,14 @@ class LibvirtHypervisor:
             _log.debug("not reconnected: %s", error)
             return None
 
-    def start_paused(self, xml: str) -> LibvirtMachine:
+    def start_paused(self, xml: str, *, keeps_variables: bool = True) -> LibvirtMachine:
         """Start a transient domain whose CPUs do not run yet.
 
         VALIDATE: without it libvirt drops a misspelt element silently. Raises HypervisorError with libvirt's words.
         """
         flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_VALIDATE
+        if not keeps_variables:
+            flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
         domain = _call("start", lambda: self._connection.createXML(xml, flags), START_TIMEOUT_S)
         return self._watch(domain)
 

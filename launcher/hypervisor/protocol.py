@@ -157,8 +157,11 @@ class Hypervisor(Protocol):
     def find_again(self, name: str) -> Machine | None:
         """Open the lost connection again and find the domain behind it; None where either is not there yet."""
 
-    def start_paused(self, xml: str) -> Machine:
-        """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind."""
+    def start_paused(self, xml: str, *, keeps_variables: bool = True) -> Machine:
+        """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
+
+        Without `keeps_variables` its firmware starts with fresh variables.
+        """
 
     def command_line(self, xml: str) -> str:
         """Return the QEMU command line that this domain would become, as one line of shell words."""

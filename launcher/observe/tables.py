@@ -136,7 +136,7 @@ def threads_table(rows: Iterable[ThreadRow], *, width: int = 80, colour: bool, f
     threads = tuple(rows)
     is_summed = len(threads) > MOST_LINES and not full
     shown = _summed_threads(threads) if is_summed else [_thread_row(thread) for thread in threads]
-    return _text([*_table(_THREADS, shown, width, colour=colour), "", _total(threads, colour=colour)])
+    return _text([*_table(_THREADS, shown, width, colour=colour), "", *_total(threads, width, colour=colour)])
 
 
 def _head(pinning: Pinning, width: int, *, most_lines: int | None) -> Iterator[str]:
@@ -247,12 +247,13 @@ def _union(sets: Iterable[CPUSet]) -> CPUSet:
     return union
 
 
-def _total(threads: Sequence[ThreadRow], *, colour: bool) -> str:
+def _total(threads: Sequence[ThreadRow], width: int, *, colour: bool) -> Iterator[str]:
     verdicts = [thread.verdict for thread in threads]
     parts = [f"{verdicts.count(verdict)} {verdict}" for verdict in ("verified", "DRIFTED", "gone")]
     told = ", ".join(part for part in parts if not part.startswith("0 ")) or "none"
     is_good = all(verdict == "verified" for verdict in verdicts)
-    return painted(f"{counted(len(threads), 'thread')}: {told}", Ink.GOOD if is_good else Ink.BAD, colour=colour)
+    for line in wrapped(f"{counted(len(threads), 'thread')}: {told}".split(" "), width):
+        yield painted(line, Ink.GOOD if is_good else Ink.BAD, colour=colour)
 
 
 def _table(shape: Sequence[_Column], rows: Iterable[_Row], width: int, *, colour: bool) -> Iterator[str]:

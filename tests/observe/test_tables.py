@@ -152,3 +152,9 @@ def test_thread_names_cannot_steer_the_terminal() -> None:
     table = threads_table(_THREADS, width=120, colour=False)
     assert "\x1b" not in table
     assert r"evil\x1b[2J\u202e" in table
+
+
+def test_the_sum_of_a_thread_table_is_broken_where_it_is_longer_than_a_line() -> None:
+    rows = [_row(1, "a", "b", "0", "0"), *[_row(2, "a", "b", "0", "1")] * 10, *[_row(3, "a", "b", "0", None)] * 10]
+    *_, last_but_one, last = threads_table(rows, width=40, colour=False).splitlines()
+    assert (last_but_one, last) == ("21 threads: 1 verified, 10 DRIFTED, 10", "gone")
