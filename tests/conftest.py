@@ -22,3 +22,11 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         reporter.write_line(
             f"{len(reporter.stats['skipped'])} skipped: a skipped test fails the run (tests/conftest.py)"
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one worker, one after the other, the tests that change this machine: cpusets, mounts, daemons."""
+    for item in items:
+        folder = item.path.parent.name
+        if folder in ("faults", "libvirt", "host"):
+            item.add_marker(pytest.mark.xdist_group("machine"))

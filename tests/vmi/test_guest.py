@@ -20,6 +20,8 @@ from launcher.vmi.guest import (
     SerialConsole,
     Topology,
 )
+from launcher.vmi.guest_machine import Interface, InterfaceBackend, Peripherals
+from launcher.vmi.guest_storage import Claim, CloudInit, CloudInitKind
 from launcher.vmi.load import admitted, check, load_guest
 from launcher.vmi.manifest import Document, Value
 from tests.vmi.manifests import ABSENT, EXAMPLES, Changes, document, machine
@@ -295,6 +297,27 @@ LOADED = {
         memory=GuestMemory(guest_bytes=2 * GIB, huge_page_bytes=GIB),
         io_threads=IOThreadDemand(cpu_count=4),
         disks=(ROOT,),
+    ),
+    "cloud-init": Guest(
+        name="cloud-init",
+        cpu=GuestCPU(topology=Topology(cores=2), dedicated=True),
+        memory=GuestMemory(guest_bytes=GIB),
+        io_threads=IOThreadDemand(cpu_count=2),
+        disks=(
+            Disk(name="root", boot_order=1, volume=Claim(claim="debian")),
+            Disk(
+                name="seed",
+                volume=CloudInit(
+                    kind=CloudInitKind.NO_CLOUD,
+                    user_data=b"#cloud-config\nhostname: cloud-init\nssh_pwauth: false\n",
+                    network_data=b'version: 2\nethernets:\n  eth0:\n    match:\n      name: "e*"\n    dhcp4: true\n',
+                ),
+            ),
+        ),
+        peripherals=Peripherals(
+            interfaces=(Interface(name="default", backend=InterfaceBackend.SLIRP, queues=1),), has_rng=True
+        ),
+        grace_period_s=60,
     ),
 }
 
