@@ -15,7 +15,7 @@ from launcher.vmi.disks import bus_of, device_of
 from launcher.vmi.fieldpath import item, show
 from launcher.vmi.guest import DiskBus, DiskDevice
 from launcher.vmi.guest_storage import CacheMode, IOMode
-from launcher.vmi.rules import Rule, Subject, faults_at, label_fault, repeated
+from launcher.vmi.rules import Rule, Subject, list_name_faults
 from launcher.vmi.schema_storage import CustomBlockSize, Disk, Volume
 from launcher.vmi.volume_rules import VOLUMES, sources_of, unused_volumes
 
@@ -33,11 +33,7 @@ _SHAREABLE = ("hostDisk", "persistentVolumeClaim", "dataVolume")
 def _names(subject: Subject) -> Iterator[Fault]:
     spec = subject.vmi.spec
     for where, named in ((DISKS, spec.domain.devices.disks), (VOLUMES, spec.volumes)):
-        names = [one.name for one in named]
-        for index, name in enumerate(names):
-            yield from faults_at(f"{item(where, index)}.name", label_fault(name))
-        for index, first in repeated(names):
-            yield Fault(f"{item(where, index)}.name", f"{show(names[index])} is the name of {item(where, first)}, too")
+        yield from list_name_faults(where, [one.name for one in named])
 
 
 def _pairs(subject: Subject) -> Iterator[Fault]:
@@ -72,14 +68,6 @@ def _target(subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
         )
     if disk.dedicated_iothread and bus is not DiskBus.VIRTIO:
         yield Fault(f"{path}.dedicatedIOThread", f"only a virtio disk has an IOThread; this one is {bus}")
-
-
-def _boot_orders(subject: Subject) -> Iterator[Fault]:
-    orders = [disk.boot_order for disk in subject.vmi.spec.domain.devices.disks]
-    for index, first in repeated(orders):
-        yield Fault(
-            f"{item(DISKS, index)}.bootOrder", f"{orders[index]} is the boot order of {item(DISKS, first)}, too"
-        )
 
 
 def _serial(subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
@@ -185,7 +173,6 @@ _TARGETS = ("disk", "cdrom", "lun")
 DISK_RULES = (
     Rule(reads=(f"{DISKS}[].name", f"{VOLUMES}[].name"), check=_names),
     Rule(reads=(f"{DISKS}[].name", f"{VOLUMES}[].name", "metadata.annotations"), check=_pairs),
-    Rule(reads=(f"{DISKS}[].bootOrder",), check=_boot_orders),
     _of_each(*_TARGETS, "dedicatedIOThread", check=_target),
     _of_each(*_TARGETS, "serial", check=_serial),
     _of_each("io", "cache", check=_io),

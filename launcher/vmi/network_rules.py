@@ -11,7 +11,7 @@ from launcher.errors import Fault
 from launcher.vmi.fieldpath import item, show
 from launcher.vmi.guest_machine import InterfaceBackend, InterfaceModel
 from launcher.vmi.networks import BINDINGS, backend_of, bindings_of, device_of, model_of, parse_mac
-from launcher.vmi.rules import Rule, Subject, faults_at, label_fault, repeated
+from launcher.vmi.rules import Rule, Subject, faults_at, label_fault, list_name_faults, repeated
 from launcher.vmi.schema_machine import Interface, Network
 
 INTERFACES = "spec.domain.devices.interfaces"
@@ -25,11 +25,7 @@ _PLUGINS = f"{', '.join(BINDINGS)} as a binding's name"
 def _names(subject: Subject) -> Iterator[Fault]:
     spec = subject.vmi.spec
     for where, named in ((INTERFACES, spec.domain.devices.interfaces), (NETWORKS, spec.networks)):
-        names = [one.name for one in named]
-        for index, name in enumerate(names):
-            yield from faults_at(f"{item(where, index)}.name", label_fault(name))
-        for index, first in repeated(names):
-            yield Fault(f"{item(where, index)}.name", f"{show(names[index])} is the name of {item(where, first)}, too")
+        yield from list_name_faults(where, [one.name for one in named])
 
 
 def _pairs(subject: Subject) -> Iterator[Fault]:
@@ -125,17 +121,15 @@ def _macs(subject: Subject) -> Iterator[Fault]:
 
 
 def _boot_orders(subject: Subject) -> Iterator[Fault]:
+    """Tell which of the disks and interfaces have the same place in the boot order, for they share it."""
     devices = subject.vmi.spec.domain.devices
     ordered = [
         *((item(_DISKS, index), disk.boot_order) for index, disk in enumerate(devices.disks)),
         *((item(INTERFACES, index), interface.boot_order) for index, interface in enumerate(devices.interfaces)),
     ]
     for index, first in repeated([order for _, order in ordered]):
-        # Two disks with the same order are told by the rules of the disks.
-        if index >= len(devices.disks):
-            yield Fault(
-                f"{ordered[index][0]}.bootOrder", f"{ordered[index][1]} is the boot order of {ordered[first][0]}, too"
-            )
+        path, order = ordered[index]
+        yield Fault(f"{path}.bootOrder", f"{order} is the boot order of {ordered[first][0]}, too")
 
 
 def _acpi_indices(subject: Subject) -> Iterator[Fault]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from msgspec import Struct
 
 from launcher.errors import Fault
-from launcher.vmi.fieldpath import show
+from launcher.vmi.fieldpath import item, show
 from launcher.vmi.schema import VirtualMachineInstance
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
@@ -74,3 +74,11 @@ def repeated(values: Sequence[object]) -> Iterator[tuple[int, int]]:
     for index, value in enumerate(values):
         if value is not None and first.setdefault(value, index) != index:
             yield index, first[value]
+
+
+def list_name_faults(where: str, names: Sequence[str]) -> Iterator[Fault]:
+    """Yield the faults of the names of the items of the list at this path: each is a DNS label, and no other item's."""
+    for index, name in enumerate(names):
+        yield from faults_at(f"{item(where, index)}.name", label_fault(name))
+    for index, first in repeated(names):
+        yield Fault(f"{item(where, index)}.name", f"{show(names[index])} is the name of {item(where, first)}, too")
