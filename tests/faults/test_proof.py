@@ -1,0 +1,119 @@
+"""A plan that cannot be proved, threads that come and go while they are looked at, and manifests that change."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from launcher.supervise.threads import ThreadObserver
+from tests.faults.conftest import Launch
+from tests.faults.ends import destroy, lines_of
+from tests.faults.places import qemu_below, wait_until
+from tests.qemu.guests import is_running, manifest
+
+# A QEMU that keeps to itself which thread is which.
+UNNAMED = """#!/bin/sh
+count=$#
+while [ "$count" -gt 0 ]; do
+    word=$1
+    shift
+    case $word in *debug-threads=on) word=${word%on}off ;; esac
+    set -- "$@" "$word"
+    count=$((count - 1))
+done
+exec qemu-system-x86_64 "$@"
+"""
+
+
+def test_a_vcpu_that_cannot_be_proved_is_named_and_the_guest_never_runs(
+    launch: Launch, root: Path, tmp_path: Path
+) -> None:
+    unnamed, template = root / "qemu-unnamed", tmp_path / "template.xml"
+    unnamed.write_text(UNNAMED)
+    unnamed.chmod(0o700)
+    template.write_text(f"<domain><devices><emulator>{unnamed}</emulator></devices></domain>")
+    launcher = launch(manifest(cores=1), "--template", str(template))
+    assert launcher.wait() == 10, launcher.output
+    launcher.wait_for(r"ended: not pinned as planned: .*vcpu 0: QEMU has no such thread.*\(exit status 10\)")
+    assert not lines_of(launcher, "asked: resume")
+
+
+CHURN = """
+import sys, threading
+while True:
+    threads = [threading.Thread(target=int) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_that_are_gone_between_two_reads_are_left_out() -> None:
+    with subprocess.Popen([sys.executable, "-c", CHURN]) as child:
+        observer = ThreadObserver(child.pid)
+        seen: set[int] = set()
+
+        def many_have_come_and_gone() -> bool:
+            for _look in range(100):
+                threads = {thread.tid for thread in observer.observe()}
+                assert child.pid in threads
+                seen.update(threads)
+            return len(seen) > 500
+
+        try:
+            wait_until(many_have_come_and_gone, "hundreds of threads have come and gone")
+        finally:
+            child.kill()
+    assert observer.observe() == ()
+
+
+def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launch, two_cpus: tuple[int, int]) -> None:
+    killed = launch(manifest(cores=2))
+    killed.wait_for("phase: running")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: it has 2 vCPUs; the manifest's change counts from its next start")
+    adopter.wait_for("verified: ")
+    assert adopter.qemu_pid() == pid
+    assert destroy(adopter) == 9
+    assert not lines_of(adopter, "drifted|differs")
+    anew = launch(manifest(cores=1))
+    anew.wait_for("planned: 1 vCPUs")
+    anew.wait_for("phase: running")
+    assert destroy(anew) == 9
+
+
+def test_a_manifest_that_is_replaced_by_nonsense_does_not_reach_the_running_guest(
+    launch: Launch, tmp_path: Path
+) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    (tmp_path / "vmi.yaml").write_text("{nonsense")
+    assert destroy(launcher) == 9
+    assert "Traceback" not in launcher.output
+
+
+def test_what_a_crashed_predecessor_left_is_no_hindrance(launch: Launch, root: Path) -> None:
+    crashed = launch(manifest(cores=1))
+    crashed.wait_for("phase: running")
+    pid = crashed.qemu_pid()
+    crashed.signal(signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    crashed.wait()
+    wait_until(lambda: not is_running(pid), "QEMU has ended")
+    # The pid is somebody else's by now.
+    (root / "run/qemu/tests_demo.pid").write_text(str(os.getpid()))
+    (root / "run/qemu/rubbish.xml").write_text("<domstatus")
+    assert list(root.rglob("monitor.sock")), "the predecessor's sockets are there"
+    successor = launch(manifest(cores=1))
+    successor.wait_for("planned: ")
+    successor.wait_for("phase: running")
+    assert successor.qemu_pid() == qemu_below(root)
+    assert destroy(successor) == 9
+    (root / "run/qemu/rubbish.xml").unlink(missing_ok=True)
