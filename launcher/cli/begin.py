@@ -70,6 +70,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
+    machine.settle()
     state = machine.state()
     if state is MachineState.ENDED:
         return None

@@ -85,6 +85,17 @@ class LibvirtMachine:
             return MachineState.ENDED
         return _STATES.get(state, MachineState.PAUSED)
 
+    def settle(self) -> None:
+        """Wait until libvirt has taken up the QEMU that it found when it started, or has ended it.
+
+        It does so in the background, and ends a QEMU whose start was cut short; until then the domain looks alive. Any
+        question to QEMU waits for that, this one among them. A domain that is gone then is no error here.
+        """
+        try:
+            _call(f"reconnection of {self.name}", self._domain.memoryStats, START_TIMEOUT_S)
+        except HypervisorError as error:
+            _log.debug("%s", error)
+
     def xml(self) -> str:
         """Return the live domain XML."""
         return str(_call(f"XML of {self.name}", self._domain.XMLDesc))

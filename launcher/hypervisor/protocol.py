@@ -107,6 +107,9 @@ class Machine(Protocol):
     def state(self) -> MachineState:
         """Return the state now; ENDED where the domain is gone."""
 
+    def settle(self) -> None:
+        """Wait until the hypervisor has come to terms with a domain that it found when it started."""
+
     def xml(self) -> str:
         """Return the live domain XML."""
 

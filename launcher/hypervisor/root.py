@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import shutil
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -50,6 +51,7 @@ class LauncherRoot:
             for folder in ("etc", "run", "log", "home"):
                 (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(self.path)
+            _sweep(self.path)
             _write_configuration(self.path / "etc" / "qemu.conf")
         except OSError as error:
             where = error.filename or self.path
@@ -105,26 +107,32 @@ def _check_length(root: Path) -> None:
 def _sweep(root: Path) -> None:
     """Remove sockets, pid files and libvirt's records where no QEMU of this root lives any more.
 
-    libvirt clears up itself, but takes 0.2 s to begin after a crash, and the launcher does not wait for that. A
-    QEMU that lives keeps everything: the next launcher adopts it.
+    libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the launcher does not wait,
+    and of a launcher that was killed in the middle of a start it believes the records and asks for 30 s after a QEMU
+    that never was. A QEMU that lives keeps everything: the launcher adopts it.
     """
     state = root / "run" / "qemu"
-    pid_files = [path for path in state.glob("*.pid") if path.name != "driver.pid"]
-    if any(_lives(path) for path in pid_files):
+    records = [path for path in (*state.glob("*.pid"), *state.glob("*.xml")) if path.name != "driver.pid"]
+    if not records or _has_qemu(root):
         return
-    records = [path.with_suffix(".xml") for path in pid_files]
-    for path in (*pid_files, *records, *(root / "run").glob("*.sock")):
+    for path in (*records, *(root / "run").glob("*.sock")):
         with suppress(OSError):
             path.unlink()
     for folder in (root / "lib" / "qemu").glob("domain-*"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lives(pid_file: Path) -> bool:
-    try:
-        return Path("/proc", str(int(pid_file.read_text()))).exists()
-    except (OSError, ValueError):
-        return False
+def _has_qemu(root: Path) -> bool:
+    """Tell whether a process has libvirt's folder below this root on its command line, as every QEMU of it has."""
+    folder = os.fsencode(root / "lib" / "qemu") + b"/"
+    return any(folder in command for command in _command_lines())
+
+
+def _command_lines() -> Iterator[bytes]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                yield (entry / "cmdline").read_bytes()
 
 
 def _lock(root: Path) -> int:

@@ -31,7 +31,7 @@ def speak(root: Path, verb: str) -> subprocess.CompletedProcess[str]:
 def test_output_that_cannot_be_written_harms_no_guest(
     launch: Launch, two_cpus: tuple[int, int], prefix: tuple[str, ...]
 ) -> None:
-    launcher = launch(manifest(cores=1), prefix=prefix)
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=prefix)
     wait_until(lambda: "running" in speak(launcher.root, "status").stdout, "the guest runs")
     pid = launcher.qemu_pid()
     os.sched_setaffinity(pid, {two_cpus[0]})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,20 +83,19 @@ def test_a_user_other_than_root_is_told_of_the_huge_pages_that_it_can_write(shor
     assert _of_others("none /nonexistent hugetlbfs rw 0 0\n") == ""
 
 
-def _left_by(root: Path, pid: int) -> list[Path]:
-    """Lay out what a QEMU of this pid leaves behind when it dies."""
-    left = [
-        root / name for name in ("run/qemu/d.pid", "run/qemu/d.xml", "run/serial0.sock", "lib/qemu/domain-1-d/monitor")
-    ]
+def _left_by_qemu(root: Path) -> list[Path]:
+    """Lay out what a QEMU leaves behind when it dies."""
+    names = ("run/qemu/d.pid", "run/qemu/d.xml", "run/serial0.sock", "lib/qemu/domain-1-d/monitor")
+    left = [root / name for name in names]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"{pid}\n")
+        path.write_text("")
     return left
 
 
 def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) -> None:
     root = LauncherRoot(short)
-    left = _left_by(short, 2**22 + 1)
+    left = _left_by_qemu(short)
     kept = [short / "log/qemu.log", short / "run/qemu/driver.pid"]
     for path in kept:
         path.write_text("")
@@ -102,8 +103,16 @@ def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) 
     assert ([path.exists() for path in left], [path.exists() for path in kept]) == ([False] * 4, [True] * 2)
 
 
+def test_what_a_start_left_that_was_cut_short_is_removed_before_libvirt_believes_it(short: Path) -> None:
+    left = _left_by_qemu(short)
+    LauncherRoot(short).close()
+    assert [path.exists() for path in left] == [False] * 4
+
+
 def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> None:
-    root = LauncherRoot(short)
-    left = _left_by(short, os.getpid())
-    root.close()
+    left = _left_by_qemu(short)
+    command = [sys.executable, "-c", "import time; time.sleep(60)", f"-object=file={short}/lib/qemu/domain-1-d/key"]
+    with subprocess.Popen(command) as living:
+        LauncherRoot(short).close()
+        living.kill()
     assert all(path.exists() for path in left)

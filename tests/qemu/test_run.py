@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,6 +112,8 @@ def test_a_second_signal_destroys_at_once(launch: Launch) -> None:
     launcher.wait_for("guest: ready")
     launcher.signal(signal.SIGTERM)
     launcher.wait_for("console .*power button pressed, ignored")
+    # Sooner it would be the same wish (Timing.repeat_s).
+    time.sleep(0.3)
     launcher.signal(signal.SIGINT)
     assert launcher.wait(20) == 9
 
