@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import libvirt
@@ -65,6 +66,14 @@ _PAUSE_REASONS = {
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_WATCHDOG: "watchdog",
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_MIGRATED: "migration",
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR: "API error",
+}
+
+
+_CLOSE_REASONS = {
+    libvirt.VIR_CONNECT_CLOSE_REASON_ERROR: "an I/O error",
+    libvirt.VIR_CONNECT_CLOSE_REASON_EOF: "the daemon is gone",
+    libvirt.VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "the daemon does not answer",
+    libvirt.VIR_CONNECT_CLOSE_REASON_CLIENT: "closed by ourselves",
 }
 
 
@@ -133,7 +142,9 @@ class LibvirtMachine:
         """End QEMU by force: SIGTERM, and SIGKILL from libvirt where that is not enough."""
         try:
             _call(f"destroy of {self.name}", self._domain.destroy)
-        except _NoDomain:
+        except HypervisorError:
+            if self.state() is not MachineState.ENDED:
+                raise
             _log.debug("destroy: %s is gone already", self.name)
 
     def vcpu_statistics(self) -> Mapping[str, int]:
@@ -169,6 +180,7 @@ class LibvirtHypervisor:
         self._on_event = on_event
         self._machine_uuid: str | None = None
         self._connection: Any = None
+        self._callbacks: tuple[int, ...] = ()
         self._open()
 
     @property
@@ -186,9 +198,10 @@ class LibvirtHypervisor:
         return self._watch(domain) if active else None
 
     def find_again(self, name: str) -> LibvirtMachine | None:
-        """Open the lost connection again and find the domain behind it; None where either is not there yet."""
+        """Open the connection again where it is lost, and find the domain behind it; None where that cannot be yet."""
         try:
-            self._open()
+            if not _call("state of the connection", self._connection.isAlive):
+                self._open()
             return self.find(name)
         except HypervisorError as error:
             _log.debug("not reconnected: %s", error)
@@ -215,41 +228,44 @@ class LibvirtHypervisor:
 
     def close(self) -> None:
         """Close the connection; the embedded driver lets go of its root with it."""
-        try:
-            _call(f"close {self._uri}", self._connection.close)
-        except HypervisorError as error:
-            _log.warning("connection not closed: %s", error)
+        _close(self._connection, self._callbacks, self._uri)
 
     def _open(self) -> None:
-        uri = self._uri
-        self._connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S)
-        self._host_cpus = len(_call("host CPUs", self._connection.getCPUMap)[1])
-        self._register()
+        """Open a connection and put it in the place of one that is lost."""
+        uri, lost, lost_callbacks = self._uri, self._connection, self._callbacks
+        connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S)
+        try:
+            self._host_cpus = len(_call("host CPUs", connection.getCPUMap)[1])
+            self._callbacks = self._register(connection)
+        except HypervisorError:
+            _close(connection, (), uri)
+            raise
+        self._connection = connection
+        if lost is not None:
+            _close(lost, lost_callbacks, uri)
 
     def _watch(self, domain: Any) -> LibvirtMachine:
         machine = LibvirtMachine(domain, self._host_cpus)
         self._machine_uuid = machine.uuid
         return machine
 
-    def _register(self) -> None:
-        connection = self._connection
-        lifecycle, reboot = libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, libvirt.VIR_DOMAIN_EVENT_ID_REBOOT
-        _call("events", lambda: connection.domainEventRegisterAny(None, lifecycle, self._lifecycle_changed, None))
-        _call("events", lambda: connection.domainEventRegisterAny(None, reboot, self._rebooted, None))
-        watchdog, io_error = libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG, libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON
-        _call("events", lambda: connection.domainEventRegisterAny(None, watchdog, self._watchdog_fired, None))
-        _call("events", lambda: connection.domainEventRegisterAny(None, io_error, self._io_failed, None))
-        agent = libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE
-        _call("events", lambda: connection.domainEventRegisterAny(None, agent, self._agent_changed, None))
-        _call("events", lambda: connection.registerCloseCallback(self._closed, None))
-        self._keep_alive()
+    def _register(self, connection: Any) -> tuple[int, ...]:
+        """Have every event of interest called back, and return libvirt's numbers of the callbacks."""
+        wanted = {
+            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: self._lifecycle_changed,
+            libvirt.VIR_DOMAIN_EVENT_ID_REBOOT: self._rebooted,
+            libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG: self._watchdog_fired,
+            libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON: self._io_failed,
+            libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: self._agent_changed,
+        }
 
-    def _keep_alive(self) -> None:
-        """Have a daemon that went silent noticed; a driver inside this process has no such thing to offer."""
-        try:
-            _call("keepalive", lambda: self._connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT))
-        except HypervisorError as error:
-            _log.debug("no keepalive: %s", error)
+        def register() -> tuple[int, ...]:
+            connection.registerCloseCallback(self._closed, None)
+            return tuple(connection.domainEventRegisterAny(None, event, call, None) for event, call in wanted.items())
+
+        callbacks = _call("events", register)
+        _keep_alive(connection)
+        return callbacks
 
     def _lifecycle_changed(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         translated = _lifecycle_event(event, detail)
@@ -275,8 +291,10 @@ class LibvirtHypervisor:
         if self._is_ours(domain):
             self._on_event(MachineAilment(detail=f"I/O error on {device} ({source}): {reason or 'no reason given'}"))
 
-    def _closed(self, _connection: Any, reason: int, _opaque: Any) -> None:
-        self._on_event(ConnectionLost(reason=f"{self._uri} (reason {reason})"))
+    def _closed(self, connection: Any, reason: int, _opaque: Any) -> None:
+        # One that has been replaced already is closed by ourselves, and nobody's loss.
+        if connection is self._connection:
+            self._on_event(ConnectionLost(reason=f"{self._uri}: {_CLOSE_REASONS.get(reason, f'reason {reason}')}"))
 
     def _is_ours(self, domain: Any) -> bool:
         return self._machine_uuid is not None and domain.UUIDString() == self._machine_uuid
@@ -308,6 +326,31 @@ def _call(what: str, function: Callable[[], T], timeout_s: float = CALL_TIMEOUT_
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
             raise _NoDomain(f"{what}: {words}") from error
         raise HypervisorError(f"{what}: {words}") from error
+
+
+def _keep_alive(connection: Any) -> None:
+    """Have a daemon that went silent noticed; a driver inside this process has no such thing to offer."""
+    try:
+        _call("keepalive", lambda: connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT))
+    except HypervisorError as error:
+        _log.debug("no keepalive: %s", error)
+
+
+def _close(connection: Any, callbacks: tuple[int, ...], uri: str) -> None:
+    """Close a connection for good: a callback that is still registered would keep it open."""
+
+    def let_go() -> None:
+        for callback in callbacks:
+            with suppress(libvirt.libvirtError):
+                connection.domainEventDeregisterAny(callback)
+        with suppress(libvirt.libvirtError):
+            connection.unregisterCloseCallback()
+        connection.close()
+
+    try:
+        _call(f"close {uri}", let_go)
+    except HypervisorError as error:
+        _log.warning("connection not closed: %s", error)
 
 
 def start_event_loop() -> None:

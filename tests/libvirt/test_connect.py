@@ -1,0 +1,103 @@
+"""A guest behind a libvirtd of our own: run to its end, and through the death of libvirtd."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.faults.conftest import Launch
+from tests.faults.ends import destroy, lines_of
+from tests.faults.places import wait_until
+from tests.faults.test_affinity import tids
+from tests.libvirt.daemon import PrivateLibvirtd
+from tests.qemu.guests import allowed_by_status, is_running, manifest
+
+
+def test_a_pinned_guest_runs_to_its_end(launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]) -> None:
+    launcher = launch(manifest(kernel_arguments="guest.exit=poweroff"))
+    launcher.wait_for("phase: running")
+    threads = allowed_by_status(daemon.qemu_pid())
+    assert (threads["CPU 0/TCG"], threads["CPU 1/TCG"]) == tuple(map(str, two_cpus))
+    assert launcher.wait() == 0, launcher.output
+    launcher.wait_for("console .*guest: ready")
+
+
+def test_a_guest_outlives_its_libvirtd_and_is_ended_in_order_by_the_next(
+    launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]
+) -> None:
+    launcher = launch(manifest())
+    launcher.wait_for("guest: ready")
+    pid = daemon.qemu_pid()
+    daemon.kill()
+    launcher.wait_for("connection lost: .*; the guest goes on")
+    tid = tids(pid)["CPU 1/TCG"]
+    os.sched_setaffinity(tid, {two_cpus[0]})
+    wait_until(lambda: os.sched_getaffinity(tid) == {two_cpus[1]}, "a thread is put right without libvirtd")
+    verified = len(lines_of(launcher, "verified:"))
+    daemon.start()
+    wait_until(lambda: len(lines_of(launcher, "verified:")) > verified, "the guest is proved again")
+    assert daemon.qemu_pid() == pid
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 0, launcher.output
+    assert len(lines_of(launcher, "connection lost")) == 1
+    assert len(lines_of(launcher, "asked: reconnect")) == 1
+
+
+def test_qemus_end_is_seen_without_libvirtd(launch: Launch, daemon: PrivateLibvirtd) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    pid = daemon.qemu_pid()
+    daemon.kill()
+    launcher.wait_for("connection lost")
+    os.kill(pid, signal.SIGKILL)
+    assert launcher.wait() == 8, launcher.output
+    daemon.start()
+
+
+def test_a_guest_is_ended_when_the_grace_period_is_over_without_libvirtd(
+    launch: Launch, daemon: PrivateLibvirtd
+) -> None:
+    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher.wait_for("phase: running")
+    pid = daemon.qemu_pid()
+    daemon.kill()
+    launcher.wait_for("connection lost")
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 9, launcher.output
+    assert not is_running(pid)
+    daemon.start()
+
+
+def test_libvirtd_killed_again_and_again_is_found_again_each_time(launch: Launch, daemon: PrivateLibvirtd) -> None:
+    launcher = launch(manifest(cores=1))
+    launcher.wait_for("phase: running")
+    pid = daemon.qemu_pid()
+    for time in range(1, 4):
+        daemon.kill()
+        wait_until(lambda: len(lines_of(launcher, "connection lost")) == time, "the loss is told")  # noqa: B023
+        daemon.start()
+        wait_until(lambda: len(lines_of(launcher, "verified:")) > time, "the guest is proved again")  # noqa: B023
+    assert daemon.qemu_pid() == pid
+    assert destroy(launcher) in (0, 9)
+
+
+def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Launch, daemon: PrivateLibvirtd) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("phase: running")
+    pid = daemon.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, running")
+    adopter.wait_for("verified:")
+    assert daemon.qemu_pid() == pid
+    assert destroy(adopter) == 9
+
+
+def test_a_libvirtd_that_is_not_there_is_one_clear_line(launch: Launch, daemon: PrivateLibvirtd) -> None:
+    daemon.kill()
+    launcher = launch(manifest(cores=1))
+    assert launcher.wait() == 7, launcher.output
+    assert launcher.lines[-1].startswith(f"virt-launcher: open {daemon.uri}: ")
+    assert "Traceback" not in launcher.output
+    daemon.start()
