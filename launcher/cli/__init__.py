@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from launcher.cli.arguments import parse_arguments
@@ -19,8 +20,10 @@ def command() -> NoReturn:
     take altogether (`make bench`); the kernel frees it at once. What is open by now was closed by whoever opened it.
     """
     status = main()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        # What cannot be written any more changes nothing of what was done.
+        with suppress(OSError, ValueError):
+            stream.flush()
     os._exit(status)
 
 
