@@ -1,6 +1,6 @@
 # The commands of this project. Each recipe is one line; what is longer lies in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden bench clean packages venv guest
+.PHONY: help run test check golden bench soak clean packages venv guest
 
 help: ## Print this help
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -19,6 +19,9 @@ golden: venv ## Write the golden files anew; look at the diff before you commit 
 
 bench: venv guest ## Measure the targets of performance and print them as a table
 	@hack/run-benchmarks
+
+soak: venv guest ## Start and stop guests one after the other, 200 or ARGS, and fail where one leaves anything behind
+	@.venv/bin/python hack/soak $(ARGS)
 
 clean: ## Remove everything that was built: the virtual environment, the guest, caches
 	@hack/remove-built

@@ -25,13 +25,10 @@ def is_there(pattern: str) -> Moment:
 
 # In the order in which they come, as far as that is fixed.
 MOMENTS: dict[str, Moment] = {
-    "before it has done anything": lambda launcher: True,
     "when it has locked its root": is_there("launcher.lock"),
-    "when it has seen the cpuset": said("cpuset: "),
     "when it has planned": said("planned: "),
     "when QEMU's process is there": lambda launcher: qemu_below(launcher.root) is not None,
     "when QEMU's monitor is there": is_there("lib/qemu/domain-*/monitor.sock"),
-    "when QEMU's pid file is there": is_there("run/qemu/tests_demo.pid"),
     "when the domain's state is written": is_there("run/qemu/tests_demo.xml"),
     "when the domain is there": said("defined: "),
     "when it is about to prove": said("phase: unproved"),

@@ -62,10 +62,10 @@ def test_threads_that_are_gone_between_two_reads_are_left_out() -> None:
                 threads = {thread.tid for thread in observer.observe()}
                 assert child.pid in threads
                 seen.update(threads)
-            return len(seen) > 500
+            return len(seen) > 100
 
         try:
-            wait_until(many_have_come_and_gone, "hundreds of threads have come and gone")
+            wait_until(many_have_come_and_gone, "many threads have come and gone")
         finally:
             child.kill()
     assert observer.observe() == ()
