@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from launcher.planner.stock import Regime, Stock, least, regime_of, spread
+from launcher.planner.stock import Regime, Stock, bounds_of, by_node, least, regime_of, spread
 from launcher.vmi.guest import Topology
 
 # Areas of one kind are counted in one field of a packed integer; the top bit of a field guards the subtraction.
@@ -61,21 +61,33 @@ class Pile(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """One search: every choice of areas, the guest, and what its size means for the stock.
+class Outline:
+    """What the guest's size means for all areas together.
 
     `least_price` is the least of terms 1 and 3 as the upper fields of a cost (term 3 without the vCPUs of whole guest
     cores beside housekeeping, which are the same everywhere). `surplus` is how many guest cores there are beyond those
     that the areas must hold, `waste` how many places without a price may stay empty; both in all groups together.
     """
 
-    kinds: tuple[Kind, ...]
-    piles: tuple[Pile, ...]
-    topology: Topology
     regime: Regime
     least_price: int
     surplus: int
     waste: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One search: every choice of some areas, the guest, and what its size means for all areas together."""
+
+    kinds: tuple[Kind, ...]
+    piles: tuple[Pile, ...]
+    topology: Topology
+    whole: Outline
+
+    @property
+    def regime(self) -> Regime:
+        """The regime of all areas together."""
+        return self.whole.regime
 
 
 def kinds_of(items: Sequence[Item]) -> tuple[Kind, ...]:
@@ -90,26 +102,27 @@ def kinds_of(items: Sequence[Item]) -> tuple[Kind, ...]:
     )
 
 
-def pose(items: Sequence[Item], topology: Topology) -> Problem:
-    """Prepare the search for these items and this guest."""
-    kinds = kinds_of(items)
-    piles = tuple(_piles(kinds))
-    everything = piles[-1]
+def outline(items: Sequence[Item], topology: Topology) -> Outline:
+    """Find out what the guest's size means for these areas, all there are."""
+    nodes = tuple(by_node((item.node, item.stock) for item in items).values())
     guest_cores = topology.sockets * topology.cores
-    total = sum(everything.nodes, Stock())
+    total = sum(nodes, Stock())
     regime = regime_of(total, guest_cores)
-    must, may = bounds_of(everything.nodes, regime, topology.threads)
-    target = least(everything.nodes, guest_cores, topology.threads)
+    must, may = bounds_of(nodes, regime, topology.threads)
+    target = least(nodes, guest_cores, topology.threads)
     beside = target.vcpus_beside_housekeeping - topology.threads * total.whole_beside if regime is Regime.SPLIT else 0
-    return Problem(
-        kinds=kinds,
-        piles=piles,
-        topology=topology,
+    return Outline(
         regime=regime,
         least_price=target.cores_across_nodes << TERM | beside,
         surplus=guest_cores - must,
         waste=may - guest_cores,
     )
+
+
+def pose(items: Sequence[Item], topology: Topology, whole: Outline) -> Problem:
+    """Prepare the search for these items, which may be some of all."""
+    kinds = kinds_of(items)
+    return Problem(kinds=kinds, piles=tuple(_piles(kinds)), topology=topology, whole=whole)
 
 
 def _piled(pile: Pile, kind: Kind) -> Pile:
@@ -130,17 +143,6 @@ def _piles(kinds: Sequence[Kind]) -> Iterator[Pile]:
             piles = piles + grown
 
 
-def bounds_of(nodes: Sequence[Stock], regime: Regime, threads: int) -> tuple[int, int]:
-    """Return the guest cores that these areas must hold in this regime, and those they may hold without a price."""
-    whole = sum(stock.whole for stock in nodes)
-    if regime is Regime.PLENTY:
-        return 0, whole
-    wholes = whole + sum(stock.whole_beside for stock in nodes)
-    if regime is Regime.BESIDE:
-        return whole, wholes
-    return wholes, wholes + sum(stock.loose // threads for stock in nodes)
-
-
 def candidates(problem: Problem) -> list[Span]:
     """List the groups that can be part of a solution: none wastes more than all together may."""
     spans: list[Span] = []
@@ -154,11 +156,12 @@ def _spans(pile: Pile, problem: Problem) -> Iterator[Span]:
     must, may = bounds_of(pile.nodes, problem.regime, problem.topology.threads)
     low, high = max(1, -(-must // cores)), may // cores
     crossed = (len(pile.nodes) - 1) << (2 * TERM) | (pile.caches - 1)
-    if problem.least_price:
+    whole = problem.whole
+    if whole.least_price:
         if low <= high:
             yield Span(pile.areas, low, high, crossed)
         yield from _priced_spans(pile, problem, must, max(low, high + 1), crossed)
-    elif low <= high and may - high * cores <= problem.waste and _surplus(low, must, problem) <= problem.surplus:
+    elif low <= high and may - high * cores <= whole.waste and _surplus(low, must, problem) <= whole.surplus:
         yield Span(pile.areas, low, high, crossed)
 
 
@@ -175,13 +178,8 @@ def _priced_spans(pile: Pile, problem: Problem, wholes: int, first: int, crossed
     for sockets in range(first, min(last, topology.sockets) + 1):
         split = spread(pile.nodes, sockets * topology.cores - wholes, topology.threads)
         price = split.across << TERM | split.beside
-        if price <= problem.least_price:
+        if price <= problem.whole.least_price:
             yield Span(pile.areas, sockets, sockets, price << (3 * TERM) | crossed)
-
-
-def within_nodes(spans: Sequence[Span]) -> list[Span]:
-    """Choose the groups inside one node."""
-    return [span for span in spans if not span.cost >> (2 * TERM) & ((1 << TERM) - 1)]
 
 
 def useful(spans: Sequence[Span], kinds: Sequence[Kind]) -> list[Span]:

@@ -9,25 +9,25 @@ neither the order of the sockets nor that of the CPUs need be searched.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from launcher.planner.candidates import (
-    FIELD,
     TERM,
     Item,
     Kind,
     Problem,
     Span,
-    bounds_of,
     candidates,
     kinds_of,
+    outline,
     pose,
     useful,
-    within_nodes,
 )
-from launcher.planner.stock import Regime, Stock, regime_of
+from launcher.planner.forest import Plot, grow
+from launcher.planner.grouping import Grouping, groupings, may_stop, members_of
+from launcher.planner.nodewise import fill_nodes
+from launcher.planner.stock import Stock, bounds_of, regime_of
 from launcher.vmi.guest import Topology
 
 # Beyond this many pairs of areas and group (ten different areas have 59,049) the search would take seconds.
@@ -44,7 +44,10 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Division:
-    """The groups, and their cost: a number that compares as terms 1, 3, 4, 5 and 6 do in this order."""
+    """The groups, and their cost: a number that compares as terms 1, 3, 4, 5 and 6 do in this order.
+
+    Terms 1 and 3 are counted beyond the least there is: what is unavoidable is the same in every division.
+    """
 
     cost: int
     groups: tuple[Group, ...]
@@ -54,16 +57,6 @@ class Division:
         """Terms 4, 5 and 6 as the cost has them; no placement on these areas does better."""
         field = (1 << TERM) - 1
         return self.cost >> (2 * TERM) & field, self.cost >> TERM & field, self.cost & field
-
-
-class _State(NamedTuple):
-    """Disjoint groups that use up some areas, linked: the newest group and what was there before it."""
-
-    cost: int
-    low: int
-    high: int
-    span: Span | None = None
-    before: _State | None = None
 
 
 def search_size(items: Sequence[Item]) -> int:
@@ -81,16 +74,57 @@ def divide(items: Sequence[Item], topology: Topology) -> Division:
     bound with groups that come close. More than ten different areas are divided roughly: each on its own where that
     does, else all as one group. The caller makes sure that there are CPUs enough.
     """
+    division = divide_finely(items, topology)
+    if division is not None:
+        return division
     if search_size(items) > _EXACT_LIMIT:
         return _divided_roughly(items, topology)
-    problem = pose(items, topology)
-    spans = candidates(problem)
-    best = _search(within_nodes(spans), problem)
-    if best is None or best.cost >> (3 * TERM) > problem.least_price:
-        best = _search(useful(spans, problem.kinds), problem)
+    problem = pose(items, topology, outline(items, topology))
+    best = _search(useful(candidates(problem), problem.kinds), problem)
     if best is None:
         raise AssertionError("all areas together hold every guest socket")
-    return _division(best, problem.kinds, topology.sockets)
+    return _division(best, problem)
+
+
+def uses_every_cpu(items: Iterable[Item], topology: Topology) -> bool:
+    """Tell whether the areas have no CPU that the vCPUs do not need."""
+    return sum(item.stock.wholes * topology.threads + item.stock.looses for item in items) == topology.vcpus
+
+
+def _divided_by_remainders(items: Sequence[Item], topology: Topology) -> Division:
+    """Divide areas that are used up. Terms 1 and 3 are the same whichever way."""
+    by_node: dict[int, list[int]] = defaultdict(list)
+    for index, item in enumerate(items):
+        if item.stock != Stock():
+            by_node[item.node].append(index)
+    cpus = [item.stock.wholes * topology.threads + item.stock.looses for item in items]
+    plots = [Plot(areas=tuple(found), cpus=tuple(cpus[i] for i in found)) for _, found in sorted(by_node.items())]
+    socket_cpus = topology.cores * topology.threads
+    groups = tuple(
+        Group(items=group, sockets=sum(cpus[i] for i in group) // socket_cpus)
+        for group in grow(plots, socket_cpus=socket_cpus, threads=topology.threads)
+    )
+    node_crossings = sum(len({items[i].node for i in group.items}) - 1 for group in groups)
+    cache_crossings = sum(sum(items[i].caches for i in group.items) - 1 for group in groups)
+    return Division(cost=node_crossings << (2 * TERM) | len(plots) << TERM | cache_crossings, groups=groups)
+
+
+def divide_finely(items: Sequence[Item], topology: Topology) -> Division | None:
+    """Divide as `divide` where the time grows with the nodes only; None where it would not.
+
+    That is where every CPU is used, and where no guest socket has to lie on two nodes.
+    """
+    if uses_every_cpu(items, topology):
+        return _divided_by_remainders(items, topology)
+    filled = fill_nodes(items, topology)
+    if filled is None:
+        return None
+    cost, groups = filled
+    return Division(cost=cost, groups=_ascending(Group(items=found, sockets=sockets) for found, sockets in groups))
+
+
+def _ascending(groups: Iterable[Group]) -> tuple[Group, ...]:
+    return tuple(sorted(groups, key=lambda group: group.items))
 
 
 def _divided_roughly(items: Sequence[Item], topology: Topology) -> Division:
@@ -108,50 +142,17 @@ def _divided_roughly(items: Sequence[Item], topology: Topology) -> Division:
     return Division(cost=len(groups) << TERM, groups=groups)
 
 
-def _search(spans: Sequence[Span], problem: Problem) -> _State | None:
+def _search(spans: Sequence[Span], problem: Problem) -> Grouping | None:
     """Find the cheapest disjoint groups that hold the sockets and idle no area which the regime uses throughout."""
     sockets = problem.topology.sockets
     found = [
         state._replace(cost=state.cost + (_nodes_used(areas, problem.kinds) << TERM))
-        for areas, choices in _reachable(spans, problem).items()
-        if _may_stop(areas, problem)
+        for areas, choices in groupings(spans, problem).items()
+        if may_stop(areas, problem)
         for state in choices
         if state.low <= sockets <= state.high
     ]
     return min(found, key=lambda state: state.cost, default=None)
-
-
-def _reachable(spans: Sequence[Span], problem: Problem) -> dict[int, list[_State]]:
-    """Collect, for every choice of areas that groups can use up exactly, the ways to do so that none dominates."""
-    guards = sum(kind.unit << (FIELD - 1) for kind in problem.kinds)
-    starting: dict[int, list[Span]] = defaultdict(list)
-    for span in spans:
-        starting[_lowest_unit(span.areas)].append(span)
-    states: dict[int, list[_State]] = {0: [_State(0, 0, 0)]}
-    for areas in sorted(pile.areas for pile in problem.piles):
-        choices: list[_State] = []
-        for span in starting[_lowest_unit(areas)]:
-            if ((areas | guards) - span.areas) & guards == guards:
-                for before in states.get(areas - span.areas, ()):
-                    _keep(choices, before, span)
-        if choices:
-            states[areas] = choices
-    return states
-
-
-def _lowest_unit(areas: int) -> int:
-    """Return the unit of the first kind present: a group is chosen for that one, so each division is met once."""
-    lowest = (areas & -areas).bit_length() - 1
-    return 1 << (lowest // FIELD * FIELD)
-
-
-def _keep(choices: list[_State], before: _State, span: Span) -> None:
-    cost, low, high = before.cost + span.cost, before.low + span.low, before.high + span.high
-    for other in choices:
-        if other.cost <= cost and other.low <= low and other.high >= high:
-            return
-    choices[:] = [other for other in choices if other.cost < cost or other.low < low or other.high > high]
-    choices.append(_State(cost, low, high, span, before))
 
 
 def _nodes_used(areas: int, kinds: Sequence[Kind]) -> int:
@@ -160,32 +161,12 @@ def _nodes_used(areas: int, kinds: Sequence[Kind]) -> int:
     return len({kind.node for kind in kinds if kind.count(areas)})
 
 
-def _may_stop(areas: int, problem: Problem) -> bool:
-    return all(_may_idle(kind, problem.regime) or kind.count(areas) == len(kind.members) for kind in problem.kinds)
-
-
-def _may_idle(kind: Kind, regime: Regime) -> bool:
-    match regime:
-        case Regime.PLENTY:
-            return True
-        case Regime.BESIDE:
-            return not kind.stock.whole
-        case Regime.SPLIT:
-            return not kind.stock.wholes
-
-
-def _division(state: _State, kinds: Sequence[Kind], sockets: int) -> Division:
-    spans = []
-    step: _State | None = state
-    while step is not None and step.span is not None:
-        spans.append(step.span)
-        step = step.before
-    extra = sockets - sum(span.low for span in spans)
-    left = {kind: list(kind.members) for kind in kinds}
+def _division(best: Grouping, problem: Problem) -> Division:
+    spans = list(best.spans())
+    extra = problem.topology.sockets - best.low
     groups = []
-    for span in spans:
+    for span, members in zip(spans, members_of(spans, problem.kinds), strict=True):
         more = min(extra, span.high - span.low)
         extra -= more
-        members = sorted(left[kind].pop(0) for kind in kinds for _ in range(kind.count(span.areas)))
-        groups.append(Group(items=tuple(members), sockets=span.low + more))
-    return Division(cost=state.cost, groups=tuple(sorted(groups, key=lambda group: group.items)))
+        groups.append(Group(items=members, sockets=span.low + more))
+    return Division(cost=best.cost - (problem.whole.least_price << (3 * TERM)), groups=_ascending(groups))

@@ -27,6 +27,13 @@ class Reservation:
     stock: Stock
 
 
+# Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
+# parts of cores in at most two sizes: a host with eight threads a core has thousands of the others.
+_ALL_TAKES = 12
+# Choices for all areas so far that are followed, whatever they leave.
+_FOLLOWED_LIMIT = 2_000
+
+
 Options = Mapping[int, Sequence[Reservation]]
 
 
@@ -45,7 +52,8 @@ def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[
 
 
 def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:
-    for takes in _takes(free, free, count, most):
+    sizes = free if most <= _ALL_TAKES else 2
+    for takes in _takes(free, free, count, most, sizes):
         touched = sum(take.cores for take in takes)
         stock = Stock(
             whole=(count - touched) * (free // threads),
@@ -56,14 +64,18 @@ def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reserva
         yield Reservation(cpus=sum(take.cores * take.cpus for take in takes), takes=takes, stock=stock)
 
 
-def _takes(free: int, cpus: int, cores: int, most: int) -> Iterator[tuple[Take, ...]]:
-    """Yield every way to take at most `most` CPUs, at most `cpus` of a core, of `cores` cores with `free` free CPUs."""
-    if not cpus:
+def _takes(free: int, cpus: int, cores: int, most: int, sizes: int) -> Iterator[tuple[Take, ...]]:
+    """Yield every way to take at most `most` CPUs, at most `cpus` of a core, of `cores` cores with `free` free CPUs.
+
+    Cores that are not taken whole are taken in at most `sizes` different parts.
+    """
+    if not cpus or (not sizes and cpus < free):
         yield ()
         return
     for number in range(min(cores, most // cpus) + 1):
         head = (Take(free=free, cpus=cpus, cores=number),) if number else ()
-        for rest in _takes(free, cpus - 1, cores - number, most - number * cpus):
+        left = sizes - 1 if number and cpus < free else sizes
+        for rest in _takes(free, cpus - 1, cores - number, most - number * cpus, left):
             yield head + rest
 
 
@@ -112,7 +124,8 @@ def combinations(areas: Sequence[Options], cpus: int, limit: int) -> list[tuple[
     """
     partial: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {(0, Stock()): [()]}
     for options in areas:
-        partial = _extended(partial, options, cpus, limit)
+        alike = min(limit, max(1, _FOLLOWED_LIMIT // len(partial)))
+        partial = _best_sums(_extended(partial, options, cpus, alike), limit)
     return [choice for (taken, _), choices in sorted(partial.items()) if taken == cpus for choice in choices]
 
 
@@ -127,7 +140,7 @@ def _extended(
             for option in reservations_of:
                 slot = extended[taken + more, stock + option.stock]
                 slot.extend((*choice, option) for choice in choices[: limit - len(slot)])
-    return _best_sums(extended, limit)
+    return extended
 
 
 def _best_sums(

@@ -108,6 +108,37 @@ def by_node(stocks: Iterable[tuple[int, Stock]]) -> dict[int, Stock]:
     return dict(sums)
 
 
+def bounds_of(nodes: Iterable[Stock], regime: Regime, threads: int) -> tuple[int, int]:
+    """Return the guest cores that these nodes must hold in this regime, and those they may hold without a price."""
+    must = may = 0
+    for stock in nodes:
+        match regime:
+            case Regime.PLENTY:
+                may += stock.whole
+            case Regime.BESIDE:
+                must += stock.whole
+                may += stock.wholes
+            case Regime.SPLIT:
+                must += stock.wholes
+                may += stock.wholes + stock.loose // threads
+    return must, may
+
+
+def loosened(stocks: Iterable[Stock], regime: Regime, threads: int) -> Stock:
+    """Make up a stock which has to hold as few guest cores as any of these, and may hold as many as any."""
+    choices = tuple(stocks)
+    match regime:
+        case Regime.PLENTY:
+            return Stock(whole=max(stock.whole for stock in choices))
+        case Regime.BESIDE:
+            least_whole = min(stock.whole for stock in choices)
+            return Stock(whole=least_whole, whole_beside=max(stock.wholes for stock in choices) - least_whole)
+        case Regime.SPLIT:
+            least_wholes = min(stock.wholes for stock in choices)
+            most_cpus = max(threads * stock.wholes + stock.loose for stock in choices)
+            return Stock(whole=least_wholes, loose=most_cpus - threads * least_wholes)
+
+
 def spread(nodes: Iterable[Stock], cores: int, threads: int) -> Split:
     """Spread split guest cores over the loose CPUs of the nodes: as few as can be across nodes, beside housekeeping.
 
