@@ -47,7 +47,7 @@ from launcher.supervise.lifecycle import (
     step,
 )
 from launcher.supervise.repairer import configure, put_right
-from launcher.supervise.roles import ObservedThread
+from launcher.supervise.roles import ObservedThread, ThreadKind
 from launcher.supervise.snapshot import Exclusivity, Snapshot, StartUpPhase
 from launcher.supervise.tally import Tally
 from launcher.supervise.threads import ThreadObserver, confine_process
@@ -309,8 +309,10 @@ class Supervisor:
 
     def _look_for_drift(self) -> None:
         """Look, and tell and count what differs that did not before."""
-        before = set(self._found)
+        before, known = set(self._found), {thread.tid for thread in self._threads}
         self._look()
+        if self._place_newborn(known):
+            self._look()
         if any(drift.actual is None for drift in self._found):
             # QEMU's threads end one by one when it dies; the kernel's own word of its end is on its way.
             self._look_after(VANISHED_PAUSE_S)
@@ -318,6 +320,18 @@ class Supervisor:
             if drift not in before:
                 _log.warning("drifted: %s", drift)
                 self._tally = self._tally.with_drift(drift.role.kind)
+
+    def _place_newborn(self, known: set[int]) -> bool:
+        """Give workers that have come since the last look their CPUs, and tell whether there were any.
+
+        Nobody moved them: a thread begins with the CPUs of the one that made it, such as an IOThread of the pool.
+        """
+        newborn = tuple(
+            drift for drift in self._found if drift.role.kind is ThreadKind.WORKER and drift.tid not in known
+        )
+        for repair in repairs(newborn):
+            put_right(self.machine, repair)
+        return bool(newborn)
 
     def _answer(self, now_s: float) -> None:
         match self._assignment.drift_policy:

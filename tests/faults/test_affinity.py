@@ -140,3 +140,20 @@ def test_the_policy_off_looks_at_nothing_after_the_proof(
     assert destroy(launcher) == 9
     assert lines_of(launcher, "verified:")
     assert not lines_of(launcher, "drifted:")
+
+
+@pytest.mark.parametrize("policy", ["fail", "report"])
+def test_a_thread_that_qemu_starts_by_itself_is_placed_and_is_nobodys_drift(
+    launch: Launch, tmp_path: Path, policy: str
+) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    vmi = manifest(cores=1, disks=(disk,))
+    domain = vmi["spec"]["domain"]
+    domain |= {"ioThreadsPolicy": "supplementalPool", "ioThreads": {"supplementalPoolThreadCount": 1}}
+    domain["devices"]["disks"][0]["io"] = "threads"
+    launcher = launch(vmi, "--drift", policy)
+    # The guest looks for partitions, and QEMU's IOThread makes itself a helper, on its own CPU.
+    launcher.wait_for("repaired: worker to CPU ")
+    assert destroy(launcher) in (0, 9)
+    assert not lines_of(launcher, "drifted:")
