@@ -25,7 +25,7 @@ ORPHANS = "setsid sh -c 'sleep 0.1 & exit'; sleep 0.1 & exit"
 @pytest.fixture
 def contained(launch: Launch) -> Launcher:
     """A launcher as process 1, its guest running."""
-    launcher = launch(manifest(cores=1), prefix=PROCESS_ONE)
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=PROCESS_ONE)
     launcher.wait_for("phase: running")
     return launcher
 
@@ -79,7 +79,7 @@ def test_a_container_that_is_killed_takes_its_guest_along_and_the_next_one_begin
     os.kill(process_one(contained), signal.SIGKILL)
     contained.wait()
     wait_until(lambda: qemu_below(contained.root) is None, "the kernel has ended the namespace's processes")
-    successor = launch(manifest(cores=1), prefix=PROCESS_ONE)
+    successor = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=PROCESS_ONE)
     successor.wait_for("planned: ")
     successor.wait_for("phase: running")
     pid = qemu_below(successor.root)
