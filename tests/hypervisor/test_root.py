@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -113,6 +114,9 @@ def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> No
     left = _left_by_qemu(short)
     command = [sys.executable, "-c", "import time; time.sleep(60)", f"-object=file={short}/lib/qemu/domain-1-d/key"]
     with subprocess.Popen(command) as living:
+        while str(short) not in Path(f"/proc/{living.pid}/cmdline").read_text():
+            # The fork has its parent's command line until it becomes the other program.
+            time.sleep(0.01)
         LauncherRoot(short).close()
         living.kill()
     assert all(path.exists() for path in left)
