@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 # The largest NR_CPUS that any architecture of Linux can be built with (x86 with MAXSMP); a cpulist beyond it is a
 # mistake, and refusing it keeps "0-9999999999" from costing a gigabyte.
@@ -13,8 +14,7 @@ MAX_CPUS = 8192
 _PART = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9})/(\d{1,9}))?)?", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class CPUSet:
+class CPUSet(Struct, frozen=True):
     """An immutable set of CPU numbers; bit n of `mask` stands for CPU n. Iterates in ascending order."""
 
     mask: int = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from msgspec import Struct
 
 
 class ExitStatus(IntEnum):
@@ -35,8 +36,7 @@ class UsageError(LauncherError):
     exit_status = ExitStatus.USAGE
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Fault:
+class Fault(Struct, frozen=True, order=True):
     """One thing that is wrong with a manifest: the field's path and one sentence about it."""
 
     path: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+
+from msgspec import Struct
 
 _NANO = 10**9
 # No quantity may be larger in magnitude (Kubernetes caps it there; here it is refused, for it is a mistake).
@@ -15,12 +16,11 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Quantity:
+class Quantity(Struct, frozen=True):
     """An exact amount in billionths of a unit; `binary` says only how it prints, and does not count in comparisons."""
 
     nano: int = 0
-    binary: bool = field(default=False, compare=False, kw_only=True)
+    binary: bool = False
 
     @classmethod
     def of_units(cls, units: int, *, binary: bool = False) -> Quantity:
@@ -44,6 +44,18 @@ class Quantity:
 
     def __add__(self, other: Quantity) -> Quantity:
         return Quantity(self.nano + other.nano, binary=self.binary and other.binary)
+
+    def __eq__(self, other: object) -> bool:
+        return self.nano == other.nano if isinstance(other, Quantity) else NotImplemented
+
+    def __lt__(self, other: Quantity) -> bool:
+        return self.nano < other.nano
+
+    def __le__(self, other: Quantity) -> bool:
+        return self.nano <= other.nano
+
+    def __hash__(self) -> int:
+        return hash(self.nano)
 
     def __bool__(self) -> bool:
         return self.nano != 0

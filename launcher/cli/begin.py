@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cli.evidence import check_exclusive
 from launcher.cli.machine import (
@@ -34,8 +35,7 @@ from launcher.vmi.guest import Guest
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
+class Beginning(Struct, frozen=True, kw_only=True):
     """What a run begins with, before there is a machine."""
 
     guest: Guest
@@ -46,8 +46,7 @@ class Beginning:
     on_planned: Callable[[Pinning], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class Found(Struct, frozen=True, kw_only=True):
     """A machine that is ours to supervise, the plan that it was started with, and what the life cycle is told first.
 
     `vcpus` is the number that it was started with: the manifest may be another one by now.

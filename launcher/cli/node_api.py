@@ -6,9 +6,10 @@ import http.client
 import json
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from launcher.errors import HostError
 
@@ -19,8 +20,7 @@ _MOST_ANSWER_BYTES = 65536
 _MERGE_PATCH = "application/merge-patch+json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class APIServer:
+class APIServer(Struct, frozen=True, kw_only=True):
     """Where the API server is, and the folder that holds this container's token and the server's certificates."""
 
     host: str

@@ -8,8 +8,9 @@ import signal
 import sys
 import threading
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from launcher.cli.node_api import APIServer, in_cluster, label_node
 from launcher.errors import ExitStatus, HostError, UsageError

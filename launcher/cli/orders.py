@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launcher.domain.blueprint import VirtType
 from launcher.planner.model import Pinning
@@ -11,8 +12,7 @@ from launcher.storage.layout import Mounts
 from launcher.vmi.guest import Guest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DomainOrder:
+class DomainOrder(Struct, frozen=True, kw_only=True):
     """What a domain is to be made of; `template` is the site's file, None for the launcher's own."""
 
     guest: Guest
@@ -24,8 +24,7 @@ class DomainOrder:
     shares_iothreads: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DomainRecord:
+class DomainRecord(Struct, frozen=True, kw_only=True):
     """What a running domain says of itself; `pinning` is None where no launcher started it."""
 
     pinning: Pinning | None

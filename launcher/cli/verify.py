@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launcher.cli.client import ask_status
 from launcher.cli.places import control_of, root_of
@@ -19,8 +20,7 @@ from launcher.planner.model import Pinning
 from launcher.supervise.threads import ThreadObserver
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(Struct, frozen=True, kw_only=True):
     """What is verified: a domain, QEMU's pid, and what is known of where its threads belong.
 
     `plan` is None where no launcher recorded one, `configured` where the configuration is out of reach.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
+
+from msgspec import Struct
 
 from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import Pinning
@@ -19,8 +20,7 @@ class VirtType(StrEnum):
     QEMU = "qemu"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConsolePaths:
+class ConsolePaths(Struct, frozen=True, kw_only=True):
     """Where the serial console is: the unix socket that people attach to, and the log that QEMU writes."""
 
     socket: str
@@ -31,8 +31,7 @@ class ConsolePaths:
         return str(PurePosixPath(self.socket).with_name(name))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blueprint:
+class Blueprint(Struct, frozen=True, kw_only=True):
     """A guest, its placement and the machine's particulars; the renderer needs nothing else.
 
     `shares_iothreads` tells that libvirt can serve one disk from several IOThreads (10.0 and newer); without it each

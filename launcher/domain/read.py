@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lxml import etree
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.domain.channels import AGENT_PORT
@@ -14,8 +13,7 @@ from launcher.planner.document import from_json
 from launcher.planner.model import Pinning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfiguredPins:
+class ConfiguredPins(Struct, frozen=True, kw_only=True):
     """The CPUs that a domain's configuration gives to each thread; None where it leaves them open.
 
     vCPUs and IOThreads ascending by id, every one of them (libvirt's ids). A configuration is no proof: libvirt

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from msgspec import Struct, field
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -41,8 +42,7 @@ _USED_LINES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CaptureTree:
+class CaptureTree(Struct, frozen=True, kw_only=True):
     """The files of a captured host: their texts by path, and the names in each folder."""
 
     source: str
@@ -62,8 +62,7 @@ class CaptureTree:
         return f"{self.source}: /{path}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _RecordingTree:
+class _RecordingTree(Struct, frozen=True, kw_only=True):
     """Another tree, and the texts of all files that were read through this one."""
 
     tree: Tree

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -36,16 +37,14 @@ _ALLOWED = re.compile(r"^Cpus_allowed_list:(.*)$", re.MULTILINE)
 _UP = ".."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CPUQuota:
+class CPUQuota(Struct, frozen=True, kw_only=True):
     """The CPU time that may be used in a period, in CPUs (1.5 is one and a half), and the file that says so."""
 
     cpus: float
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mount:
+class Mount(Struct, frozen=True, kw_only=True):
     """One line of mountinfo: which folder of the file system is seen where, its type and the file system's options."""
 
     root: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
@@ -10,8 +10,7 @@ from launcher.cpuset import CPUSet
 NO_NODE = -1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CPU:
+class CPU(Struct, frozen=True, kw_only=True):
     """One online host CPU (a hardware thread). Core, die and cache ids are made unique over the machine."""
 
     cpu: int
@@ -22,8 +21,7 @@ class CPU:
     cache: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HugePages:
+class HugePages(Struct, frozen=True, kw_only=True):
     """The huge pages of one size on one NUMA node, in pages."""
 
     size_bytes: int
@@ -31,8 +29,7 @@ class HugePages:
     free: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
+class Node(Struct, frozen=True, kw_only=True):
     """One NUMA node. `distances` holds (node, distance) for every node, itself (10) included, ascending by node."""
 
     node: int
@@ -41,8 +38,7 @@ class Node:
     huge_pages: tuple[HugePages, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Host:
+class Host(Struct, frozen=True, kw_only=True):
     """A machine: its online CPUs ascending by number, its NUMA nodes ascending, and the CPUs that are offline."""
 
     cpus: tuple[CPU, ...]
@@ -58,8 +54,7 @@ class Host:
         return CPUSet.of(cpu.cpu for cpu in self.cpus)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllowedCPUs:
+class AllowedCPUs(Struct, frozen=True, kw_only=True):
     """The CPUs that this process may use, and where that was read (a file, `sched_getaffinity`, an option)."""
 
     cpus: CPUSet

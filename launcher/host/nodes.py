@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -34,8 +35,7 @@ _SIZE = re.compile(r"hugepages-(\d{1,12})kB", re.ASCII)
 _NAME = re.compile(r"node(\d{1,4})", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeFolder:
+class NodeFolder(Struct, frozen=True, kw_only=True):
     """A node's number, its CPUs, online or not, and where its memory, huge pages and distances are written."""
 
     node: int

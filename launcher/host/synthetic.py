@@ -22,10 +22,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from math import prod
 from typing import NoReturn
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import MAX_CPUS
 from launcher.errors import UsageError
@@ -80,16 +82,14 @@ _ATTRIBUTES: Mapping[_Kind, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Attribute:
+class _Attribute(Struct, frozen=True, kw_only=True):
     """The value of an attribute, and where in the text it stands."""
 
     value: str
     position: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Level:
+class _Level(Struct, frozen=True, kw_only=True):
     """One level: how many lie in each unit of the level above, how many in all, and where in the text it stands."""
 
     kind: _Kind

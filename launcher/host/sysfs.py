@@ -23,8 +23,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -50,8 +51,7 @@ _PAGES = re.compile(r"(\d{1,15})(?=\s|$)", re.ASCII)
 Key = TypeVar("Key", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Core:
+class _Core(Struct, frozen=True, kw_only=True):
     cpus: CPUSet
     socket: int
     die: int

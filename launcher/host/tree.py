@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -36,8 +37,7 @@ class Tree(Protocol):
         """Name a file for a person, in errors and warnings."""
 
 
-@dataclass(frozen=True, slots=True)
-class FolderTree:
+class FolderTree(Struct, frozen=True):
     """The files below a folder: `/` for this machine."""
 
     root: Path

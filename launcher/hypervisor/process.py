@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launcher.errors import HypervisorError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QEMUProcess:
+class QEMUProcess(Struct, frozen=True, kw_only=True):
     """A running QEMU: its process id, and a pidfd (pidfd_open(2)) that becomes readable when it ends."""
 
     pid: int

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
@@ -29,53 +30,45 @@ class EndReason(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineResumed:
+class MachineResumed(Struct, frozen=True, kw_only=True):
     """The guest's CPUs run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachinePaused:
+class MachinePaused(Struct, frozen=True, kw_only=True):
     """The guest's CPUs stand still; `reason` is one word or two of the hypervisor's."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineShuttingDown:
+class MachineShuttingDown(Struct, frozen=True, kw_only=True):
     """QEMU is about to end: the guest powered itself off, or else a signal told QEMU to."""
 
     by_guest: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineEnded:
+class MachineEnded(Struct, frozen=True, kw_only=True):
     """The domain is gone, and the hypervisor has cleaned up behind it."""
 
     reason: EndReason
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineRebooted:
+class MachineRebooted(Struct, frozen=True, kw_only=True):
     """The guest has reset itself; QEMU and its threads go on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MachineAilment:
+class MachineAilment(Struct, frozen=True, kw_only=True):
     """Something went wrong inside the guest or with its disks that does not by itself end it."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AgentChanged:
+class AgentChanged(Struct, frozen=True, kw_only=True):
     """The guest's agent is there now, or is not there any more."""
 
     connected: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionLost:
+class ConnectionLost(Struct, frozen=True, kw_only=True):
     """The daemon behind the connection is gone; QEMU may well live."""
 
     reason: str

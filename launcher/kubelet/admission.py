@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.errors import UsageError
@@ -17,24 +19,21 @@ from launcher.kubelet.requests import ContainerRequests, PodRequests, QoSClass, 
 from launcher.kubelet.topology import Topology, topology_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """The CPUs that one container has to itself."""
 
     container: str
     cpus: CPUSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(Struct, frozen=True, kw_only=True):
     """A pod admitted: the exclusive CPUs of its containers, in their order, and the shared pool of all others."""
 
     assignments: tuple[Assignment, ...]
     shared_pool: CPUSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
+class _Node(Struct, frozen=True, kw_only=True):
     """A node between two allocations: what is reserved, what nobody holds, and what this pod may use again."""
 
     topology: Topology

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import combinations
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import UsageError
@@ -21,8 +22,7 @@ from launcher.kubelet.topology import Topology, Unit
 MAX_NODES = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Share:
+class _Share(Struct, frozen=True, kw_only=True):
     """A choice of nodes (indices): `each` CPUs from every one of `nodes`, `remainder` in groups from `extra`."""
 
     balance: float

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.kubelet.options import Policy
 from launcher.kubelet.state import parse_state
@@ -16,8 +17,7 @@ LABEL = "cpumanager"
 _POLICIES = (Policy.STATIC, Policy.NONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """Whether whole CPUs are handed out on the node, and the evidence; `policy` is None where the file says none."""
 
     is_static: bool
@@ -34,8 +34,7 @@ class Verdict:
         return f"{LABEL}={self.value}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubeletConfiguration:
+class KubeletConfiguration(Struct, frozen=True, kw_only=True):
     """What the kubelet's configuration file says of the CPU manager; the policy is None where it names none."""
 
     policy: str | None = None

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import MAX_CPUS, CPUSet
 from launcher.errors import UsageError
@@ -49,8 +51,7 @@ _VALUES = ("policy", "reserved", "reserved-count", "in-use", "numa-hint", "topol
 _TRUTH = {"": True, "true": True, "false": False}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KubeletOptions:
+class KubeletOptions(Struct, frozen=True, kw_only=True):
     """The node's configuration and state; raises UsageError for options that the kubelet refuses together.
 
     `reserved` are the CPUs of reservedSystemCPUs; `reserved_count` leaves the choice to the kubelet; `in_use` are held

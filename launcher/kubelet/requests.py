@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from launcher.planner.demand import cpu_demand
 from launcher.quantity import Quantity, parse_quantity
@@ -23,16 +24,14 @@ class QoSClass(StrEnum):
     BEST_EFFORT = "BestEffort"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
+class Amount(Struct, frozen=True, kw_only=True):
     """The request and the limit of one resource; zero means unset, as the QoS rules have it."""
 
     request: Quantity = _UNSET
     limit: Quantity = _UNSET
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContainerRequests:
+class ContainerRequests(Struct, frozen=True, kw_only=True):
     """One container's CPU (in CPUs) and memory (in bytes); `restartable` marks an init container as a sidecar."""
 
     name: str
@@ -41,8 +40,7 @@ class ContainerRequests:
     restartable: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodRequests:
+class PodRequests(Struct, frozen=True, kw_only=True):
     """A pod's containers in the order in which the kubelet admits them: init containers first."""
 
     containers: tuple[ContainerRequests, ...]

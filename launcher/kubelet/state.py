@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CPUManagerState:
+class CPUManagerState(Struct, frozen=True, kw_only=True):
     """What the file says: policy, shared pool, and the exclusive CPUs of each container, in the file's order."""
 
     policy: str

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, NO_NODE, Host
 
 
-@dataclass(frozen=True, slots=True)
-class Unit:
+class Unit(Struct, frozen=True):
     """A part of the machine: its id and the mask of all its CPUs, free or not."""
 
     id: int
     cpus: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+class Topology(Struct, frozen=True, kw_only=True):
     """The CPUs that the kubelet knows, as masks, and the units they form, each tuple ascending by id.
 
     A core's id is its lowest CPU. Where a machine has more NUMA nodes than sockets, `sockets_first` holds and a socket

@@ -9,7 +9,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 _log = logging.getLogger(__name__)
 
@@ -24,8 +25,7 @@ _ABORT = struct.pack("ii", 1, 0)
 _NO_DESCRIPTORS_S = 0.1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     """What all clients together may hold: connections, bytes of a request, seconds from connect to the last byte."""
 
     most_clients: int
@@ -33,8 +33,7 @@ class Limits:
     deadline_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Service:
+class Service(Struct, frozen=True, kw_only=True):
     """What is served: when a request is whole, what answers it, and what answers one that is too long.
 
     `answer` runs in the server's thread and holds up every other client: it must not wait for anything.
@@ -49,8 +48,7 @@ class Service:
     admits: Callable[[socket.socket], bool] = lambda _connection: True
 
 
-@dataclass(slots=True, kw_only=True)
-class _Client:
+class _Client(Struct, kw_only=True):
     """One connection: what has come, and what is still to be sent (None before the request is whole)."""
 
     connection: socket.socket

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.observe.block import Block, Frame, Line, Span, flowed, flowed_spans, framed, padded_block, shown, widened
@@ -40,8 +41,7 @@ _LABEL = 14
 NARROWEST = 40
 
 
-@dataclass(frozen=True, slots=True)
-class _Glyphs:
+class _Glyphs(Struct, frozen=True):
     """Every character that is drawn and is not text.
 
     `crossings` holds the crossing of lines that go on in some directions, at the index 8 up + 4 down + 2 left + right.
@@ -108,8 +108,7 @@ _ASCII = _Glyphs(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Style:
+class _Style(Struct, frozen=True, kw_only=True):
     """What every part of one drawing agrees on: characters, padding, and the columns of a CPU's cell."""
 
     glyphs: _Glyphs

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.domain.read import ConfiguredPins
@@ -27,8 +28,7 @@ class Verdict(StrEnum):
     MISSING = "MISSING"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """One thread's CPUs: as planned, as configured, and as the kernel has them.
 
     None: no plan; not configured; no such thread.

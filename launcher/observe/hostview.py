@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import AllowedCPUs, Host, Node
 from launcher.observe.text import bytes_in_words, counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostView:
+class HostView(Struct, frozen=True, kw_only=True):
     """A host, the CPUs that may be used on it, and the limits that control groups set; `quota_cpus` in CPUs."""
 
     host: Host

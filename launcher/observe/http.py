@@ -8,8 +8,9 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 from launcher.errors import UsageError
 from launcher.observe.bounded import BoundedServer, Limits, Service
@@ -31,8 +32,7 @@ _JSON = "application/json"
 _METRICS = "text/plain; version=0.0.4; charset=utf-8"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """Where to listen; an empty host is every address, port 0 any free port."""
 
     host: str
@@ -43,8 +43,7 @@ class Address:
         return f"{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Struct, frozen=True, kw_only=True):
     """One answer: the status, the type of the content, and the content."""
 
     status: HTTPStatus
@@ -109,8 +108,7 @@ def _bind(address: Address) -> socket.socket:
     return socket.create_server(where[:2], family=family)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pages:
+class Pages(Struct, frozen=True, kw_only=True):
     """What can be read, each page made anew from the newest snapshot."""
 
     latest: Latest

@@ -7,9 +7,10 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Generic, TypeVar
+
+from msgspec import Struct
 
 from launcher import __version__
 from launcher.cpuset import CPUSet
@@ -32,8 +33,7 @@ class MetricKind(StrEnum):
     GAUGE = "gauge"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(Struct, frozen=True, kw_only=True):
     """One row of the table: a metric's name, its type, its labels and what it says."""
 
     name: str
@@ -42,8 +42,7 @@ class Metric:
     help: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
+class Sample(Struct, frozen=True, kw_only=True):
     """One value of a metric; `labels` are the values for the metric's labels, in their order."""
 
     name: str

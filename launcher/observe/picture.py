@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import groupby
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, NO_NODE, Host, Node
@@ -26,8 +27,7 @@ class State(StrEnum):
     OFFLINE = "offline"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CPUBox:
+class CPUBox(Struct, frozen=True, kw_only=True):
     """One CPU and who is planned on it; `vcpus` and `iothreads` are sets of their ids."""
 
     cpu: int
@@ -65,16 +65,14 @@ class CPUBox:
         return "floating threads" if self.is_floating else self.state.value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CoreBox:
+class CoreBox(Struct, frozen=True, kw_only=True):
     """One core and its CPUs, ascending."""
 
     core: int
     cpus: tuple[CPUBox, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheBox:
+class CacheBox(Struct, frozen=True, kw_only=True):
     """The cores that share a last-level cache, ascending by core."""
 
     cache: int
@@ -86,8 +84,7 @@ class CacheBox:
         return tuple(cpu for core in self.cores for cpu in core.cpus)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NodeBox:
+class NodeBox(Struct, frozen=True, kw_only=True):
     """One NUMA node (NO_NODE for CPUs in none), its sockets and its caches; no caches where it is memory only."""
 
     node: int
@@ -109,8 +106,7 @@ class NodeBox:
         return tuple(word for word in words if word)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class Picture(Struct, frozen=True, kw_only=True):
     """The host with the placement in it.
 
     `offline` holds the CPUs without a place: offline ones, and planned ones that the host does not have.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 _NS_PER_S = 1_000_000_000
 # Fields of /proc/<pid>/stat (proc_pid_stat(5)) counted behind the name in parentheses, which may hold anything.
@@ -12,8 +13,7 @@ _STIME = 15 - 3
 _PROCESSOR = 39 - 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadTimes:
+class ThreadTimes(Struct, frozen=True, kw_only=True):
     """One thread at one moment; the times are in seconds since its start.
 
     `waited_s` is the time that it could have run and no CPU was free for it (run-queue delay). Both are None where the

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.observe.columns import aligned
 from launcher.observe.strangers import Stranger
@@ -18,8 +19,7 @@ _NOTABLE_WAIT = 0.01
 _MOST_STRANGERS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True):
     """What happened between two looks, so many seconds apart: the threads before, and who ran on the vCPUs' CPUs."""
 
     seconds: float
@@ -29,8 +29,7 @@ class Change:
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rates:
+class _Rates(Struct, frozen=True, kw_only=True):
     """The parts of the time, 0 to 1, that a thread ran and waited; None where they are not known."""
 
     ran: float | None = None

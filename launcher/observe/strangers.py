@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launcher.cpuset import CPUSet
 from launcher.observe.schedstat import last_cpu_of, read_stat, read_times
@@ -16,8 +17,7 @@ _PF_KTHREAD = 0x00200000
 _FLAGS = 9 - 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sighting:
+class Sighting(Struct, frozen=True, kw_only=True):
     """One thread whose last CPU is one of those looked at."""
 
     pid: int
@@ -28,16 +28,14 @@ class Sighting:
     ran_s: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(Struct, frozen=True, kw_only=True):
     """Every thread seen on the CPUs at one moment, by thread id; `is_whole` is False where there were too many."""
 
     sightings: Mapping[int, Sighting] = field(default_factory=dict)
     is_whole: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stranger:
+class Stranger(Struct, frozen=True, kw_only=True):
     """A thread that ran on one of the CPUs between two looks, and for how long; None: it came there in between."""
 
     sighting: Sighting

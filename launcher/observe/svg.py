@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from lxml import etree
+from msgspec import Struct
 
 from launcher.host.model import NO_NODE
 from launcher.observe.picture import (
@@ -43,8 +43,7 @@ _WIDEST = 1600
 _ASPECT = 1.6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Paint:
+class _Paint(Struct, frozen=True, kw_only=True):
     """The colours of one kind of box on a light page and on a dark one: its fill, its edge, its text."""
 
     light: tuple[str, str, str]
@@ -69,8 +68,7 @@ _PAINTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Figure:
+class _Figure(Struct, frozen=True):
     """A group of SVG and the size that it takes."""
 
     group: etree._Element
@@ -78,8 +76,7 @@ class _Figure:
     height: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Cells:
+class _Cells(Struct, frozen=True, kw_only=True):
     """What every CPU's cell has in common: the characters of a number and of an occupant, and the width."""
 
     digits: int

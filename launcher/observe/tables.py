@@ -6,8 +6,9 @@ Written by hand: importing rich's tables takes 45 ms (measured with -X importtim
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import Host
@@ -35,8 +36,7 @@ _LABEL = 9
 _NARROWEST_LIST = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ThreadRow:
+class ThreadRow(Struct, frozen=True, kw_only=True):
     """One thread of QEMU: its role as planned ("vcpu 3", "emulator"), and its planned and its actual CPUs.
 
     `actual` is None where the thread ended before its affinity could be read.
@@ -61,8 +61,7 @@ class ThreadRow:
         return "verified" if self.is_verified else "DRIFTED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Column:
+class _Column(Struct, frozen=True, kw_only=True):
     """One column: its heading, and whether it holds numbers (to the right) or cpulists (which may be broken)."""
 
     heading: str
@@ -70,8 +69,7 @@ class _Column:
     is_list: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     """The cells of one line, how it is painted, a remark below it, and whether it sums others up."""
 
     cells: tuple[str, ...]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
+
+from msgspec import Struct
 
 from launcher.planner.stock import Regime, Stock, bounds_of, by_node, least, regime_of, spread
 from launcher.vmi.guest import Topology
@@ -17,8 +18,7 @@ FIELD = 14
 TERM = 14
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One area in the search: its node, the number of its last-level caches, and what it offers."""
 
     node: int
@@ -26,8 +26,7 @@ class Item:
     stock: Stock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class Kind(Struct, frozen=True, kw_only=True):
     """Interchangeable items: equal stocks in one node, or one to a node each (`apart`)."""
 
     members: tuple[int, ...]
@@ -60,8 +59,7 @@ class Pile(NamedTuple):
     caches: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outline:
+class Outline(Struct, frozen=True, kw_only=True):
     """What the guest's size means for all areas together.
 
     `least_price` is the least of terms 1 and 3 as the upper fields of a cost (term 3 without the vCPUs of whole guest
@@ -75,8 +73,7 @@ class Outline:
     waste: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class Problem(Struct, frozen=True, kw_only=True):
     """One search: every choice of some areas, the guest, and what its size means for all areas together."""
 
     kinds: tuple[Kind, ...]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CPUDemand:
+class CPUDemand(Struct, frozen=True, kw_only=True):
     """The exclusive host CPUs that a guest with dedicated CPUs needs, by what they are for."""
 
     vcpus: int

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.planner.candidates import (
     TERM,
@@ -34,16 +35,14 @@ from launcher.vmi.guest import Topology
 _EXACT_LIMIT = 60_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """Areas (indices of the items, ascending) that hold these many guest sockets together."""
 
     items: tuple[int, ...]
     sockets: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Division:
+class Division(Struct, frozen=True, kw_only=True):
     """The groups, and their cost: a number that compares as terms 1, 3, 4, 5 and 6 do in this order.
 
     Terms 1 and 3 are counted beyond the least there is: what is unavoidable is the same in every division.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields
 from typing import TypeVar
+
+from msgspec.structs import asdict
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, Score, VCPUPin
 
 T = TypeVar("T")
 
-_PIN_FIELDS = tuple(field.name for field in fields(VCPUPin))
-_SCORE_FIELDS = tuple(field.name for field in fields(Score))
+_PIN_FIELDS = VCPUPin.__struct_fields__
+_SCORE_FIELDS = Score.__struct_fields__
 
 
 def to_json(pinning: Pinning) -> str:

@@ -15,8 +15,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from msgspec import Struct, field
 
 from launcher.planner.remainders import alone_or_paired, choices, most_groups, subset_sums
 
@@ -28,8 +29,7 @@ _NODE_LIMIT = 12
 _SET_LIMIT = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
+class Plot(Struct, frozen=True, kw_only=True):
     """One node: its areas (indices of the items) and the free CPUs of each, every one of which is used."""
 
     areas: tuple[int, ...]
@@ -127,14 +127,14 @@ def _rough_groups(plots: Sequence[Plot], components: Iterable[int], size: int) -
             yield rest
 
 
-@dataclass
-class _Search:
+class _Search(Struct):
     """One search: remainders of nodes and of sets of caches, and the best of each subtree met so far."""
 
     plots: Sequence[Plot]
     size: int
     threads: int
     steps: int = 0
+    remainders: list[int] = field(default_factory=list)
     sums: list[list[int]] = field(default_factory=list)
     matching: list[dict[int, list[int]]] = field(default_factory=list)
     known_closed: dict[tuple[int, int, int], _Closed | None] = field(default_factory=dict)

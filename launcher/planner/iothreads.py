@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import cycle
+
+from msgspec import Struct
 
 from launcher.vmi.guest import Disk, DiskBus, Guest, IOThreadsPolicy
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DiskIOThreads:
+class DiskIOThreads(Struct, frozen=True, kw_only=True):
     """The IOThreads that serve one virtio disk."""
 
     disk: str
     iothreads: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IOThreadLayout:
+class IOThreadLayout(Struct, frozen=True, kw_only=True):
     """The ids of the IOThreads by kind, and the virtio disks in the manifest's order with the ids serving each."""
 
     shared: tuple[int, ...] = ()

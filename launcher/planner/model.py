@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VCPUPin:
+class VCPUPin(Struct, frozen=True, kw_only=True):
     """The one host CPU of a vCPU, and where that CPU lies (core, socket and NUMA node of the host)."""
 
     vcpu: int
@@ -18,16 +17,14 @@ class VCPUPin:
     node: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IOThreadPin:
+class IOThreadPin(Struct, frozen=True, kw_only=True):
     """The host CPUs of one IOThread (libvirt's ids, from 1)."""
 
     iothread: int
     cpus: CPUSet
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Struct, frozen=True, kw_only=True):
     """One guest NUMA cell: the host node that backs it, its vCPUs (a set of vCPU ids) and its memory."""
 
     cell: int
@@ -38,8 +35,7 @@ class Cell:
     distances: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Score:
+class Score(Struct, frozen=True, kw_only=True, order=True):
     """The objective's terms 1 to 6, compared in this order; smaller is better (DESIGN, "The placement")."""
 
     cores_across_nodes: int = 0
@@ -50,16 +46,14 @@ class Score:
     cache_crossings: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class Reason(Struct, frozen=True, kw_only=True):
     """Why one thread is where it is; `thread` is "vcpu 3", "emulator", "iothread 1" or "placement" for the whole."""
 
     thread: str
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pinning:
+class Pinning(Struct, frozen=True, kw_only=True):
     """The placement: pins ascending by id, over `cpuset` as read from `source`.
 
     `vcpus` is empty where the guest has no dedicated CPUs; its vCPUs may then use the whole cpuset.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from itertools import islice, product
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.host.model import CPU
 from launcher.planner.candidates import Item, outline
@@ -38,8 +40,7 @@ _FINER_WORK = 6_000
 _CLASS_LIMIT = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class Placement(Struct, frozen=True, kw_only=True):
     """The host CPU of each vCPU, by vCPU id, the housekeeping CPUs ascending, and what this scores."""
 
     vcpus: tuple[CPU, ...]
@@ -47,8 +48,7 @@ class Placement:
     score: Score
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Choice:
+class _Choice(Struct, frozen=True, kw_only=True):
     """One choice of housekeeping by kind, and how the areas are then divided among the guest's sockets."""
 
     reservations: tuple[Reservation, ...]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
@@ -45,8 +47,7 @@ def replan(pinning: Pinning, guest: Guest, host: Host, allowed: AllowedCPUs) -> 
     return _assembled(pinning, guest, host, allowed, settled)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Moves:
+class _Moves(Struct, frozen=True, kw_only=True):
     """The vCPUs that keep their CPU, and those that need another one, ascending."""
 
     kept: Mapping[int, CPU]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.planner.stock import Stock
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Take:
+class Take(Struct, frozen=True, kw_only=True, order=True):
     """Housekeeping takes `cpus` CPUs of each of `cores` host cores that have `free` free CPUs."""
 
     free: int
@@ -18,8 +18,7 @@ class Take:
     cores: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reservation:
+class Reservation(Struct, frozen=True, kw_only=True):
     """What housekeeping takes of one area (`cpus` in all), and the stock that is left."""
 
     cpus: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
@@ -17,8 +18,7 @@ from launcher.vmi.guest import Topology
 _SCORED_LIMIT = 100_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Vacancy:
+class Vacancy(Struct, frozen=True, kw_only=True):
     """What is to be decided: CPUs for the movers and the housekeeping out of the free ones.
 
     `preferred` are the housekeeping CPUs so far; `home_nodes` says on which node the memory of a vCPU's cell lies.
@@ -33,8 +33,7 @@ class Vacancy:
     home_nodes: Mapping[int, int]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Struct, frozen=True, kw_only=True):
     """The CPU of every vCPU, by id, and the housekeeping CPUs, ascending."""
 
     vcpus: tuple[CPU, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
@@ -12,8 +13,7 @@ from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import IOThreadPin
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Roles:
+class Roles(Struct, frozen=True, kw_only=True):
     """The CPUs of everything that is not a vCPU, and those that nothing uses."""
 
     emulator: CPUSet

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.host.model import CPU
 from launcher.planner.shelf import Place, Shelf
@@ -14,8 +15,7 @@ GuestCore = tuple[CPU, ...]
 GuestSocket = tuple[GuestCore, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Row:
+class _Row(Struct, frozen=True, kw_only=True):
     """The areas of one node in the order of the line, and the loose CPUs used of each."""
 
     shelves: tuple[Shelf, ...]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.host.model import CPU
 from launcher.planner.reserve import Take
@@ -13,8 +14,7 @@ from launcher.planner.supply import Area, Core
 Place = tuple[CPU, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class Shelf(Struct, frozen=True, kw_only=True):
     """One area's CPUs by use, each list in the order of use; `beside` means on a core with a housekeeping CPU."""
 
     node: int

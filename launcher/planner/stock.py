@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Stock:
+
+class Stock(Struct, frozen=True, kw_only=True, order=True):
     """Room for guest cores, counted for one number of threads per guest core.
 
     `whole` guest cores fit on one host core each, `loose` CPUs are left of those cores; `whole_beside` and
@@ -52,8 +52,7 @@ class Regime(IntEnum):
     SPLIT = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True, order=True):
     """Terms 1 to 3 of the objective at their least, for given stocks."""
 
     cores_across_nodes: int = 0
@@ -61,8 +60,7 @@ class Target:
     vcpus_beside_housekeeping: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
+class Split(Struct, frozen=True, kw_only=True):
     """How split guest cores spread over nodes: inside each, in CPUs given by each to cores that cross nodes."""
 
     across: int

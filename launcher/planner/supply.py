@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.host.model import CPU
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Core:
+class Core(Struct, frozen=True, kw_only=True):
     """A host core and those of its CPUs that may be used, ascending; never empty."""
 
     core: int
@@ -19,8 +19,7 @@ class Core:
     cpus: tuple[CPU, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Area:
+class Area(Struct, frozen=True, kw_only=True):
     """Host cores between which the objective sees no difference: those of one node below one last-level cache.
 
     A coarse area holds all the cores of a node; its `caches` are then all of theirs.

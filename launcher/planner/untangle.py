@@ -7,7 +7,8 @@ after guest core is seated in every way that differs, with what is left of each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from launcher.planner.seating import GuestCore, GuestSocket
 from launcher.planner.shelf import Shelf
@@ -46,8 +47,7 @@ def untangle(shelves: Sequence[Shelf], topology: Topology) -> list[GuestSocket] 
     return _taken(shelves, seats, topology)
 
 
-@dataclass
-class _Search:
+class _Search(Struct):
     """One search, with the best way on from each state that it met."""
 
     shelves: Sequence[Shelf]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import cast
+
+from msgspec import Struct
 
 from launcher.errors import Fault, InvalidVMI
 from launcher.kubelet.requests import ContainerRequests, PodRequests, requests_of
@@ -38,8 +39,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _ROOT, _CACHE, _TEMPORARY, _HUGE_PAGES, _MANIFEST = "root", "capability-cache", "tmp", "hugepages", "vmi"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodManifest:
+class PodManifest(Struct, frozen=True, kw_only=True):
     """The two objects as Kubernetes takes them; in words how the launcher's requests came about, and what is amiss."""
 
     config_map: Tree

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.errors import UsageError
 
@@ -17,8 +18,7 @@ _RESOURCE = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/[A-Za-z0-9]([-A-Za
 _IMAGE = re.compile(r"[\w.:/@-]{1,512}", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodOptions:
+class PodOptions(Struct, frozen=True, kw_only=True):
     """The choices; raises UsageError that names the one that cannot be.
 
     `kvm_resource` is None for a guest that is emulated. `cache_folder` is a folder of the node, writable for user 107,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.vmi.guest import Disk, Firmware, Guest
@@ -40,8 +41,7 @@ _TRANSLATED_CODE = 1024
 _GUARANTEED_RESERVE = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
+class Item(Struct, frozen=True, kw_only=True):
     """One addend: what the memory is for, and how much of it in MiB."""
 
     what: str

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import chain
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from launcher.vmi.manifest import Value
 
 Tree: TypeAlias = dict[str, Value]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True):
     """Entries of the Pod's `volumes`, `initContainers` and `imagePullSecrets`, and of the launcher's `volumeMounts`
     and `volumeDevices`, in Kubernetes' own form."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.planner.demand import cpu_demand
 from launcher.pod.options import PodOptions
@@ -21,8 +22,7 @@ VSOCK_RESOURCE = "devices.kubevirt.io/vhost-vsock"
 _TUN_BACKENDS = (InterfaceBackend.BRIDGE, InterfaceBackend.TAP)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
+class Resources(Struct, frozen=True, kw_only=True):
     """A container's requests and limits by resource, as Kubernetes writes them, and how they came about in words."""
 
     requests: tuple[tuple[str, str], ...]
@@ -64,8 +64,7 @@ def _others(amounts: dict[str, Quantity]) -> Iterator[tuple[str, str]]:
     return ((name, str(amount)) for name, amount in sorted(amounts.items()) if name not in ("cpu", "memory"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sizing:
+class _Sizing(Struct, frozen=True, kw_only=True):
     """The three things that a size follows from."""
 
     vmi: VirtualMachineInstance

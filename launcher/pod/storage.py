@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import chain
 from posixpath import dirname, join, normpath
+
+from msgspec import Struct
 
 from launcher.errors import Fault, InvalidVMI
 from launcher.pod.container_disks import container_disks
@@ -112,8 +113,7 @@ def _given(**values: str | int | None) -> Tree:
     return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _HostPath:
+class _HostPath(Struct, frozen=True, kw_only=True):
     """Something of the node: a file that is there, or the folder in which the launcher makes one."""
 
     path: str

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from posixpath import join
 from typing import assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.storage.model import BackingImage, DiskImage
 from launcher.vmi.guest import Disk, DiskDevice, Guest, ImageFormat

@@ -11,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from launcher.hypervisor.process import QEMUProcess
 
@@ -24,8 +25,7 @@ FORSAKEN_S = 5.0
 EXPLANATION_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Zombie:
+class _Zombie(Struct, frozen=True, kw_only=True):
     """An ended child that nobody has waited for yet."""
 
     pid: int

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.supervise.lifecycle import Phase
 from launcher.supervise.snapshot import (
@@ -19,8 +21,7 @@ from launcher.supervise.snapshot import (
 _MOST_NAMED = 8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Claim:
+class _Claim(Struct, frozen=True, kw_only=True):
     """A condition without its time."""
 
     type: ConditionType

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launcher.supervise.drift import Repair
 
@@ -12,8 +12,7 @@ MOST_REPAIRS = 9
 WINDOW_S = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class History:
+class History(Struct, frozen=True, kw_only=True):
     """When each thread was repaired within the last window: (thread id, time on the monotonic clock), ascending."""
 
     repaired: tuple[tuple[int, float], ...] = ()
@@ -23,8 +22,7 @@ class History:
         return sum(1 for other, _at_s in self.repaired if other == tid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damped:
+class Damped(Struct, frozen=True, kw_only=True):
     """The repairs to make, those to leave alone for now, and the history after the former."""
 
     wanted: tuple[Repair, ...]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Pinning
 from launcher.supervise.roles import ObservedThread, Role, ThreadKind
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drift:
+class Drift(Struct, frozen=True, kw_only=True):
     """One thread whose affinity is not what was planned; `actual` is None where the thread is not there at all."""
 
     role: Role
@@ -26,8 +26,7 @@ class Drift:
         return f"{self.role} (thread {self.tid}, {self.name!r}): planned CPU {self.planned}, actual CPU {self.actual}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repair:
+class Repair(Struct, frozen=True, kw_only=True):
     """One correction: these CPUs for this thread."""
 
     role: Role
@@ -79,8 +78,7 @@ def _missing(required: Mapping[Role, CPUSet], observed: tuple[ObservedThread, ..
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Move:
+class Move(Struct, frozen=True, kw_only=True):
     """One role whose CPUs are others in a new plan."""
 
     role: Role

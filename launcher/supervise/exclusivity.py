@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.supervise.snapshot import Exclusivity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class Evidence(Struct, frozen=True, kw_only=True):
     """What is known of the cpuset.
 
     `online` are the machine's CPUs, `needed` the number that the guest asks for, `partition` the cpuset's partition
@@ -24,8 +23,7 @@ class Evidence:
     kubelet_source: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grade:
+class Grade(Struct, frozen=True, kw_only=True):
     """How sure it is that nobody else runs on the CPUs, and the evidence in a sentence."""
 
     exclusivity: Exclusivity

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import assert_never
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import (
@@ -33,8 +35,7 @@ class Phase(StrEnum):
     ENDED = "ended"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timing:
+class Timing(Struct, frozen=True, kw_only=True):
     """The waits of the life cycle, in seconds.
 
     `repeat_s`: a signal sent to a process group and to its leader comes twice; so soon it is the same wish.
@@ -51,16 +52,14 @@ class Timing:
     destroy_s: float = 15.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Struct, frozen=True, kw_only=True):
     """How it ended: the exit status, and one sentence that says why."""
 
     status: ExitStatus
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class State(Struct, frozen=True, kw_only=True):
     """All that the life cycle remembers. Times are on the monotonic clock; `verdict` waits for the end to come."""
 
     phase: Phase = Phase.STARTING
@@ -81,13 +80,11 @@ class State:
         return min((time for time in times if time is not None), default=None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(Struct, frozen=True, kw_only=True):
     """QEMU is there and the guest stands still."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adopted:
+class Adopted(Struct, frozen=True, kw_only=True):
     """A guest of an earlier launcher was found; `running` tells whether its CPUs run, `has_run` whether they ever did.
 
     A guest that has run and stands still was paused by somebody or something, after its proof.
@@ -97,64 +94,54 @@ class Adopted:
     has_run: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proved:
+class Proved(Struct, frozen=True, kw_only=True):
     """Every thread's affinity is as planned, says the kernel."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disproved:
+class Disproved(Struct, frozen=True, kw_only=True):
     """Some thread's affinity is not as planned even after repair; `detail` names the threads."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PinningLost:
+class PinningLost(Struct, frozen=True, kw_only=True):
     """A running guest is not pinned as planned any more, and the policy is to end it; `detail` names the threads."""
 
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopRequested:
+class StopRequested(Struct, frozen=True, kw_only=True):
     """Somebody wants the guest to end: the name of the signal."""
 
     by: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PauseRequested:
+class PauseRequested(Struct, frozen=True, kw_only=True):
     """Somebody wants the guest's CPUs to stand still."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResumeRequested:
+class ResumeRequested(Struct, frozen=True, kw_only=True):
     """Somebody wants a paused guest's CPUs to run again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResetRequested:
+class ResetRequested(Struct, frozen=True, kw_only=True):
     """Somebody wants the guest reset, as by its reset button."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconnected:
+class Reconnected(Struct, frozen=True, kw_only=True):
     """The connection to the hypervisor is there again, and the guest was found behind it; `running` as Adopted's."""
 
     running: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CallFailed:
+class CallFailed(Struct, frozen=True, kw_only=True):
     """A call to the hypervisor failed or ran over its deadline."""
 
     action: Action
     detail: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QEMUGone:
+class QEMUGone(Struct, frozen=True, kw_only=True):
     """QEMU's process has ended, says the kernel; `how` is empty where only its parent could know.
 
     `by_signal` tells that it did not end by itself, so that nothing orderly can be on its way.
@@ -164,8 +151,7 @@ class QEMUGone:
     by_signal: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TimePassed:
+class TimePassed(Struct, frozen=True, kw_only=True):
     """Nothing happened but the clock."""
 
 

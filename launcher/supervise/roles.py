@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
@@ -23,8 +24,7 @@ class ThreadKind(StrEnum):
     WORKER = "worker"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
-class Role:
+class Role(Struct, frozen=True, kw_only=True, order=True):
     """What one thread is for; `number` is the vCPU's or IOThread's, None for the others."""
 
     kind: ThreadKind
@@ -34,8 +34,7 @@ class Role:
         return self.kind.value if self.number is None else f"{self.kind.value} {self.number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObservedThread:
+class ObservedThread(Struct, frozen=True, kw_only=True):
     """One thread of QEMU at one moment: its kernel id and name, its role, and the CPUs that the kernel allows it."""
 
     tid: int

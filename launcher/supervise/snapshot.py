@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from launcher.planner.model import Pinning
 from launcher.supervise.drift import Drift
@@ -19,16 +20,14 @@ class Exclusivity(StrEnum):
     SHARED = "shared"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Count:
+class Count(Struct, frozen=True, kw_only=True):
     """How often something happened to threads of one kind since the launcher took over."""
 
     kind: ThreadKind
     times: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartUpPhase:
+class StartUpPhase(Struct, frozen=True, kw_only=True):
     """One step of the way from the process's start to the verified guest, in seconds."""
 
     name: str
@@ -53,8 +52,7 @@ class ConditionStatus(StrEnum):
     UNKNOWN = "Unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Condition:
+class Condition(Struct, frozen=True, kw_only=True):
     """One claim about the guest, with a reason for programs (one word) and a message for people.
 
     `since` is when the status became what it is, in seconds since the epoch.
@@ -67,8 +65,7 @@ class Condition:
     since: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, kw_only=True):
     """What one look at the guest showed, and what has been counted so far.
 
     Times: `beat_s` is the loop's last turn on the monotonic clock; the others are seconds since the epoch. `threads`

@@ -8,8 +8,10 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError, HypervisorError, LauncherError
@@ -77,8 +79,7 @@ class DriftPolicy(StrEnum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """What one supervisor is responsible for, and the edges that it works through.
 
     `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, and `record` turns it

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.supervise.roles import ThreadKind
 from launcher.supervise.snapshot import Count
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tally:
+class Tally(Struct, frozen=True, kw_only=True):
     """What has happened since the launcher took over; every kind of thread is listed from the beginning."""
 
     drifts: tuple[Count, ...] = tuple(Count(kind=kind, times=0) for kind in ThreadKind)

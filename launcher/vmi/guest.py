@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct, field
 
 from launcher.vmi.guest_machine import Board, CPUFeature, Peripherals
 from launcher.vmi.guest_storage import BlockSize, CacheMode, ErrorPolicy, IOMode, Volume
@@ -47,8 +48,7 @@ class Firmware(StrEnum):
     EFI = "efi"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Topology:
+class Topology(Struct, frozen=True, kw_only=True):
     """What the guest sees; vCPU ids run threads first, then cores, then sockets."""
 
     sockets: int = 1
@@ -61,8 +61,7 @@ class Topology:
         return self.sockets * self.cores * self.threads
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestCPU:
+class GuestCPU(Struct, frozen=True, kw_only=True):
     """The guest's CPUs, and how they want to be placed."""
 
     topology: Topology
@@ -77,8 +76,7 @@ class GuestCPU:
     features: tuple[CPUFeature, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IOThreadDemand:
+class IOThreadDemand(Struct, frozen=True, kw_only=True):
     """What the manifest says of IOThreads; `cpu_count` is requests.cpu, else limits.cpu, else N, rounded up."""
 
     policy: IOThreadsPolicy | None = None
@@ -86,16 +84,14 @@ class IOThreadDemand:
     cpu_count: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestMemory:
+class GuestMemory(Struct, frozen=True, kw_only=True):
     """The guest's memory; `huge_page_bytes` is None where it is not backed by huge pages."""
 
     guest_bytes: int
     huge_page_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
+class Disk(Struct, frozen=True, kw_only=True):
     """One disk of the guest, in the order of the manifest, and what is behind it.
 
     `path` is a hostDisk's file; of any other volume it is "" and `volume` says what it is. Where its bytes are on a
@@ -125,8 +121,7 @@ class Disk:
     queues: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelBoot:
+class KernelBoot(Struct, frozen=True, kw_only=True):
     """A kernel that QEMU loads itself; paths on the host, arguments as one string."""
 
     kernel: str
@@ -134,16 +129,14 @@ class KernelBoot:
     arguments: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SerialConsole:
+class SerialConsole(Struct, frozen=True, kw_only=True):
     """The guest's first serial port; `logged` copies it to the launcher's output."""
 
     attached: bool = True
     logged: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guest:
+class Guest(Struct, frozen=True, kw_only=True):
     """One guest: everything that the manifest asks for, checked, with defaults filled in."""
 
     name: str

@@ -71,7 +71,8 @@ def _reached(roots: tuple[type[Struct], ...]) -> Iterator[type[Struct]]:
 
 
 def _structs_in(wanted: object) -> Iterator[type[Struct]]:
-    if isinstance(wanted, type) and issubclass(wanted, Struct):
+    # A quantity is text in a manifest, whatever it is made of here.
+    if isinstance(wanted, type) and issubclass(wanted, Struct) and wanted is not Quantity:
         yield wanted
     for inner in get_args(wanted):
         yield from _structs_in(inner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import Blueprint, ConsolePaths, VirtType

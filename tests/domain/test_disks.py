@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from lxml import etree
+from msgspec.structs import replace
 
 from launcher.domain.render import render
 from launcher.storage.layout import KUBEVIRT_MOUNTS, expected_images

@@ -10,9 +10,9 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from launcher.errors import HypervisorError, UsageError
 from launcher.observe.bounded import Limits

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import NO_NODE

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from itertools import combinations, islice, permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from msgspec.structs import astuple
 
 from launcher.host.model import CPU
 from launcher.planner.model import Score

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import libvirt
 import pytest
+from msgspec.structs import replace
 
 from launcher.domain.blueprint import VirtType
 from launcher.domain.render import render

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from launcher.storage.layout import Mounts, mounts_below
 from launcher.vmi.guest import Disk, Guest, GuestCPU, GuestMemory, Topology

@@ -6,13 +6,13 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from pycdlib import PyCdlib
 
 from launcher.errors import InvalidVMI

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from launcher.storage.layout import KUBEVIRT_MOUNTS, absolute_paths, expected_images
 from launcher.storage.model import BackingImage, DiskImage

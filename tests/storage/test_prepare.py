@@ -7,11 +7,11 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from launcher.errors import Fault, HypervisorError, InvalidVMI
 from launcher.storage.files import Unusable, check_file
@@ -58,7 +58,7 @@ def _real_qcow2(path: Path, size: int = MIB) -> None:
 
 
 def _host(path: Path, **changes: object) -> Guest:
-    return guest_with(replace(Disk(name="d", path=str(path)), **changes))  # type: ignore[arg-type]  # names vary
+    return guest_with(replace(Disk(name="d", path=str(path)), **changes))
 
 
 def test_the_format_is_what_the_name_says_and_never_what_the_guest_may_have_written(tmp_path: Path) -> None:
@@ -303,7 +303,7 @@ def _made_over_a_dangling_link(folder: Path) -> Guest:
 
 
 def _claim(**changes: object) -> Guest:
-    disk = replace(Disk(name="d", volume=Claim(claim="data")), **changes)  # type: ignore[arg-type]  # names vary
+    disk = replace(Disk(name="d", volume=Claim(claim="data")), **changes)
     return guest_with(disk)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-from dataclasses import fields, is_dataclass
 
 import yaml
 from hypothesis import example, given
@@ -85,8 +84,6 @@ def _texts(value: object) -> list[str]:
         return [value]
     if isinstance(value, tuple):
         return [text for inner in value for text in _texts(inner)]
-    if is_dataclass(value):
-        return [text for field in fields(value) for text in _texts(getattr(value, field.name))]
     if isinstance(value, Struct):
         return [text for name in value.__struct_fields__ for text in _texts(getattr(value, name))]
     return []
