@@ -124,7 +124,11 @@ def launcher_command(*arguments: str) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, str]:
-    """Return this environment with this checkout's launcher importable and nobody's own settings of it."""
+    """Return this environment with this checkout's launcher importable and nobody's own settings of it.
+
+    An installed launcher has its byte code beside it: with PYTHONDONTWRITEBYTECODE every start would compile it anew.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VIRT_LAUNCHER_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)
     path = os.pathsep.join(filter(None, (str(CHECKOUT), os.environ.get("PYTHONPATH"))))
     return {**kept, "PYTHONPATH": path}
