@@ -8,12 +8,16 @@ from contextlib import suppress
 from launcher.cpuset import CPUSet
 from launcher.supervise.roles import ObservedThread, Role, classify
 
+# Looks from one listing of the threads to the next where their number says that nothing changed.
+_LIST_EVERY = 16
+
 
 class ThreadObserver:
     """Looks at the threads of one process again and again, cheaply.
 
-    A look costs one directory listing and one `sched_getaffinity` a thread. Where nothing changed, the very same tuple
-    is returned as before, so that its reader need not compare.
+    A look costs one `stat` and one `sched_getaffinity` a thread; the threads are listed where their number changed, one
+    of them ended, or it is time to. Where nothing changed, the very same tuple is returned as before, so that its
+    reader need not compare.
     """
 
     def __init__(self, pid: int, proc: str = "/proc") -> None:
@@ -23,6 +27,7 @@ class ThreadObserver:
         self._named: dict[int, tuple[str, Role]] = {}
         self._young: set[int] = set()
         self._threads: tuple[ObservedThread, ...] = ()
+        self._unlisted = 0
 
     def observe(self) -> tuple[ObservedThread, ...]:
         """Return every thread, ascending by thread id; one that ends meanwhile is left out.
@@ -37,13 +42,33 @@ class ThreadObserver:
         return self._threads
 
     def _read_affinities(self) -> dict[int, set[int]]:
-        affinities = {}
+        """Return the affinity of each thread; empty where the process is gone."""
         try:
-            for entry in os.listdir(self._tasks):  # noqa: PTH208 - more than once a second, so not through Path
-                with suppress(ProcessLookupError):
-                    affinities[int(entry)] = os.sched_getaffinity(int(entry))
+            return self._reread_affinities() or self._list_affinities()
         except (FileNotFoundError, ProcessLookupError):
             return {}
+
+    def _reread_affinities(self) -> dict[int, set[int]] | None:
+        """Return the affinities of the same threads as before, or None where they may be others by now.
+
+        The links of a process's folder of threads are their number and two (fs/proc/base.c, proc_task_getattr): one
+        that came is counted, one that was replaced by another fails. That its id went to a stranger meanwhile takes a
+        round of all process ids; for that, and for kernels that count otherwise, there is the listing.
+        """
+        self._unlisted += 1
+        if self._unlisted >= _LIST_EVERY or os.stat(self._tasks).st_nlink != len(self._affinities) + 2:  # noqa: PTH116
+            return None
+        try:
+            return {tid: os.sched_getaffinity(tid) for tid in self._affinities}
+        except ProcessLookupError:
+            return None
+
+    def _list_affinities(self) -> dict[int, set[int]]:
+        self._unlisted = 0
+        affinities = {}
+        for entry in os.listdir(self._tasks):  # noqa: PTH208 - often, so not through Path
+            with suppress(ProcessLookupError):
+                affinities[int(entry)] = os.sched_getaffinity(int(entry))
         return affinities
 
     def _read_names(self) -> None:

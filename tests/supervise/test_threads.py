@@ -6,7 +6,9 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,20 @@ def thread() -> Iterator[int]:
     running.join()
 
 
+@contextmanager
+def _waiting_thread() -> Iterator[int]:
+    """Run a thread of this process meanwhile; yield its kernel id. It is gone from the kernel, too, afterwards."""
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait, args=(30,))
+    thread.start()
+    assert thread.native_id is not None
+    yield thread.native_id
+    stop.set()
+    thread.join()
+    while Path(f"/proc/self/task/{thread.native_id}").exists():
+        time.sleep(0.001)
+
+
 def test_a_thread_is_seen_with_role_and_affinity_and_its_change_at_the_next_look(thread: int) -> None:
     observer = ThreadObserver(os.getpid())
     (first,) = [seen for seen in observer.observe() if seen.tid == thread]
@@ -51,6 +67,24 @@ def test_a_look_at_unchanged_threads_returns_the_very_same_tuple(thread: int) ->
     observer.observe()
     observer.observe()
     assert observer.observe() is observer.observe()
+
+
+def test_a_thread_in_the_place_of_another_is_seen_at_the_next_look() -> None:
+    observer = ThreadObserver(os.getpid())
+    with _waiting_thread() as first:
+        before = {seen.tid for seen in observer.observe()}
+    with _waiting_thread() as second:
+        after = {seen.tid for seen in observer.observe()}
+    assert (first in before, first in after) == (True, False)
+    assert second in after - before
+
+
+def test_a_thread_more_or_less_is_seen_at_the_next_look() -> None:
+    observer = ThreadObserver(os.getpid())
+    before = {seen.tid for seen in observer.observe()}
+    with _waiting_thread() as more:
+        assert {seen.tid for seen in observer.observe()} == before | {more}
+    assert {seen.tid for seen in observer.observe()} == before
 
 
 def test_a_thread_renamed_soon_after_its_start_is_recognised(thread: int) -> None:
