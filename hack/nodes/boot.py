@@ -1,0 +1,106 @@
+"""One run of a node: QEMU as a child that never outlives this process, its output shown as it comes, its end judged."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, BinaryIO
+
+from hack.nodes.commands import last_lines
+from hack.nodes.errors import NodeError
+from hack.nodes.machine import Outlets
+
+# What a node may need, beside its command's time, to boot and to write its results: 7 to 14 s on an idle machine.
+AROUND_S = 120
+_QEMU = "qemu-system-x86_64"
+_AT_ONCE = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a node ended, by its own word: its command's status, and whether its results were written."""
+
+    status: int
+    has_results: bool
+
+
+def boot(
+    arguments: Callable[[Outlets], tuple[str, ...]], work: Path, limit_s: float, show: Callable[[bytes], None]
+) -> Ended:
+    """Run a node to its end and hand on what its command prints; raises NodeError where it does not end by itself.
+
+    In `work` the kernel's console, the node's status and what QEMU says are left, as `console`, `status` and `qemu`.
+    """
+    reading, writing = os.pipe()
+    outlets = Outlets(output_fd=writing, console=work / "console", status=work / "status")
+    with os.fdopen(reading, "rb", buffering=0) as output, (work / "qemu").open("wb") as log:
+        try:
+            qemu = start_qemu(arguments(outlets), pass_fds=(writing,), stdin=subprocess.DEVNULL, stderr=log)
+        finally:
+            os.close(writing)
+        try:
+            in_time = _pump(output, limit_s, show)
+        finally:
+            _end(qemu, wait=in_time)
+    return judge(work, qemu.returncode, None if in_time else limit_s)
+
+
+def start_qemu(
+    arguments: tuple[str, ...],
+    *,
+    pass_fds: tuple[int, ...] = (),
+    stdin: int | None = None,
+    stderr: IO[bytes] | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start QEMU, which the kernel kills as soon as this process is no more (setpriv(1), --pdeathsig)."""
+    command = ("setpriv", "--pdeathsig", "KILL", _QEMU, *arguments)
+    return subprocess.Popen(command, pass_fds=pass_fds, stdin=stdin, stderr=stderr)
+
+
+def _pump(output: BinaryIO, limit_s: float, show: Callable[[bytes], None]) -> bool:
+    """Show output until QEMU's end closes the pipe; return whether that was in time."""
+    ends_s = time.monotonic() + limit_s
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while selector.select(max(0.0, ends_s - time.monotonic())):
+            text = output.read(_AT_ONCE)
+            if not text:
+                return True
+            show(text)
+    return False
+
+
+def _end(qemu: subprocess.Popen[bytes], *, wait: bool) -> None:
+    """Reap QEMU, which has closed its output where it is waited for, and is killed otherwise."""
+    if not wait:
+        qemu.kill()
+    qemu.wait()
+
+
+def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:
+    """Return how the node ended; raises NodeError with what was seen last where it did not say so itself."""
+    told = _lines(work / "status")
+    for line in told:
+        word, _, number = line.partition(" ")
+        if word == "exit":
+            return Ended(status=int(number), has_results="unwritten" not in told)
+    seen = f"its console's last lines: {_tail(work / 'console')}"
+    stage = "after it was up" if "up" in told else "before it was up"
+    if exceeded_s is not None:
+        raise NodeError(f"the node was killed {stage}, after {exceeded_s:g} s; {seen}")
+    if qemu_status != 0:
+        raise NodeError(f"QEMU ended with status {qemu_status} {stage}: {_tail(work / 'qemu')}; {seen}")
+    raise NodeError(f"the node went down {stage}, without a word; {seen}")
+
+
+def _lines(path: Path) -> tuple[str, ...]:
+    return tuple(path.read_text(errors="replace").splitlines()) if path.exists() else ()
+
+
+def _tail(path: Path) -> str:
+    return last_lines(path.read_bytes() if path.exists() else b"", count=8)

@@ -1,0 +1,7 @@
+"""What ends `hack/node` with one line."""
+
+from __future__ import annotations
+
+
+class NodeError(Exception):
+    """The node could not be built, booted or brought to its end; the message says what to change, or what was seen."""

@@ -1,0 +1,132 @@
+"""From a job to its end: what it boots from is built, its node is run, and what it left is brought home."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from hack.nodes.boot import AROUND_S, boot, start_qemu
+from hack.nodes.errors import NodeError
+from hack.nodes.job import Job, make_job
+from hack.nodes.machine import Disc, console_arguments, node_arguments
+from hack.nodes.root import CACHE, Root, build_root
+from hack.nodes.site import build_site
+
+# The most that a run may bring home; what is not used takes no space.
+_RESULTS_BYTES = 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What a node boots from, and a folder for this run alone."""
+
+    root: Root
+    discs: tuple[Disc, ...]
+    work: Path
+
+
+def build() -> tuple[Root, Path]:
+    """Return the root and the site's disc, built where they are missing; builds of one checkout wait for each other."""
+    with _locked():
+        return build_root(), build_site()
+
+
+def run_job(job: Job, results: Path | None) -> int:
+    """Run a job to its end and return its command's status; what it left comes to `results`, whatever its end was."""
+    with _prepared(job) as prepared:
+        try:
+            return _run(job, prepared, results)
+        finally:
+            if results is not None:
+                _keep(prepared.work, results)
+
+
+def attach_console(job: Job) -> int:
+    """Boot a node whose serial console is this terminal, and return when it is switched off."""
+    with _prepared(job) as prepared:
+        qemu = start_qemu(console_arguments(job.shape, prepared.root.kernel, prepared.discs))
+        try:
+            return qemu.wait()
+        finally:
+            qemu.kill()
+            qemu.wait()
+
+
+def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
+    disc = Disc(name="results", file=_empty_disc(prepared.work), kept=True)
+    arguments = partial(node_arguments, job.shape, prepared.root.kernel, (*prepared.discs, disc))
+    started_s = time.monotonic()
+    _say(f"{job.shape.name} boots")
+    with (prepared.work / "log").open("wb") as log:
+        ended = boot(arguments, prepared.work, (job.limit_s or 0) + AROUND_S, partial(_show, log))
+    _say(f"{job.shape.name} ended after {time.monotonic() - started_s:.0f} s, its command with status {ended.status}")
+    if not ended.has_results:
+        raise NodeError(f"the results did not fit: they may have {_RESULTS_BYTES >> 20} MiB")
+    if results is not None:
+        _unpack(disc.file, results)
+    return ended.status
+
+
+def _show(log: BinaryIO, text: bytes) -> None:
+    log.write(text)
+    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.flush()
+
+
+def _say(text: str) -> None:
+    print(f"node: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _prepared(job: Job) -> Iterator[_Prepared]:
+    root, site = build()
+    with tempfile.TemporaryDirectory(prefix="virt-launcher-node-") as folder:
+        work = Path(folder)
+        with _locked():
+            make_job(job, work / "job")
+        discs = (
+            Disc(name="root", file=root.image),
+            Disc(name="site", file=site),
+            Disc(name="job", file=work / "job"),
+            *job.discs,
+        )
+        yield _Prepared(root=root, discs=discs, work=work)
+
+
+def _empty_disc(work: Path) -> Path:
+    file = work / "results"
+    file.touch()
+    os.truncate(file, _RESULTS_BYTES)
+    return file
+
+
+def _keep(work: Path, results: Path) -> None:
+    results.mkdir(parents=True, exist_ok=True)
+    for name in ("log", "console"):
+        if (work / name).exists():
+            shutil.copyfile(work / name, results / name)
+
+
+def _unpack(disc: Path, results: Path) -> None:
+    """Unpack the tar that the node wrote to the disc; its links and names stay inside (tarfile's filter "data")."""
+    with tarfile.open(disc, mode="r:") as archive:
+        archive.extractall(results, filter="data")

@@ -1,0 +1,98 @@
+"""The shapes that a node comes in: its CPUs, NUMA nodes and memory, as one table of frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hack.nodes.errors import NodeError
+
+# ACPI's distance of a node to itself, and what QEMU says of two others where no distances are given.
+LOCAL_DISTANCE, REMOTE_DISTANCE = 10, 20
+HUGE_PAGE_KIB = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """One kind of node. CPU ids run threads first, then cores, then sockets; NUMA nodes get equal runs of them."""
+
+    name: str
+    purpose: str
+    sockets: int
+    cores: int
+    threads: int
+    nodes: int
+    cpu_model: str
+    memory_mib_per_node: int = 2048
+    # Of 2 MiB, reserved on each node at boot.
+    huge_pages_per_node: int = 128
+    # Rows of ACPI distances; empty where QEMU's own are good enough.
+    distances: tuple[tuple[int, ...], ...] = ()
+    offline_cpus: frozenset[int] = frozenset()
+    # Loaded once the node is up.
+    modules: tuple[str, ...] = ()
+
+    @property
+    def cpus(self) -> int:
+        """Return how many CPUs there are, those that go offline, too."""
+        return self.sockets * self.cores * self.threads
+
+    def cpus_of_node(self, node: int) -> range:
+        """Return the CPUs of one NUMA node, those that go offline, too."""
+        count = self.cpus // self.nodes
+        return range(node * count, (node + 1) * count)
+
+    def siblings(self, cpu: int) -> range:
+        """Return the CPUs of the core that this CPU is a thread of, itself among them."""
+        first = cpu - cpu % self.threads
+        return range(first, first + self.threads)
+
+    def distance(self, one: int, other: int) -> int:
+        """Return ACPI's distance between two NUMA nodes."""
+        if self.distances:
+            return self.distances[one][other]
+        return LOCAL_DISTANCE if one == other else REMOTE_DISTANCE
+
+
+SHAPES = (
+    Shape(
+        name="smt-2n",
+        purpose="two sockets with a NUMA node each, two threads a core",
+        sockets=2,
+        cores=4,
+        threads=2,
+        nodes=2,
+        # TCG calls its own "max" an AMD processor, and then shows no threads.
+        cpu_model="Skylake-Server",
+    ),
+    Shape(
+        name="kvm-2n",
+        purpose="a real /dev/kvm (AMD's, emulated), two NUMA nodes, no SMT",
+        sockets=2,
+        cores=4,
+        threads=1,
+        nodes=2,
+        cpu_model="EPYC,svm=on",
+        modules=("kvm-amd",),
+    ),
+    Shape(
+        name="four-nodes-offline",
+        purpose="four NUMA nodes at different distances, CPU 5 offline",
+        sockets=4,
+        cores=2,
+        threads=2,
+        nodes=4,
+        cpu_model="Skylake-Server",
+        memory_mib_per_node=1024,
+        huge_pages_per_node=64,
+        distances=((10, 12, 20, 22), (12, 10, 22, 20), (20, 22, 10, 12), (22, 20, 12, 10)),
+        offline_cpus=frozenset({5}),
+    ),
+)
+
+
+def shape_named(name: str) -> Shape:
+    """Return the shape of this name."""
+    for shape in SHAPES:
+        if shape.name == name:
+            return shape
+    raise NodeError(f"there is no shape {name}: there are {', '.join(shape.name for shape in SHAPES)}")
