@@ -6,6 +6,7 @@ import os
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import pairwise, starmap
 from pathlib import Path
 
 from hack.benchmarks.launcher import LaunchedGuest, launched
@@ -17,14 +18,18 @@ from hack.benchmarks.workplace import Workplace
 _MANY = 64
 # The start is over, and the firmware has found that there is nothing to boot.
 _QUIET_AFTER_S = 5.0
+# The time of watching is read in so many windows, for a median.
+_WINDOWS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one launcher has used up to now."""
+    """What one launcher has used up to now, and what it holds."""
 
     at_s: float
     cpu_s: float
+    resident_mib: float
+    proportional_mib: float
 
 
 def measure_footprint(workplace: Workplace, duration_s: float) -> tuple[Section, ...]:
@@ -41,11 +46,14 @@ def measure_footprint(workplace: Workplace, duration_s: float) -> tuple[Section,
         for guest in started.values():
             guest.wait_until_running()
         time.sleep(_QUIET_AFTER_S)
-        before = {name: _read(guest) for name, guest in started.items()}
-        time.sleep(duration_s)
+        readings = {name: [_read(guest)] for name, guest in started.items()}
+        for _window in range(_WINDOWS):
+            time.sleep(duration_s / _WINDOWS)
+            for name, guest in started.items():
+                readings[name].append(_read(guest))
         sections = (
-            _memory_section(started),
-            _cpu_section(started, before, duration_s),
+            _memory_section(readings),
+            _cpu_section(readings, duration_s),
             _confinement_section(started["1 dedicated vCPU"]),
         )
         for guest in started.values():
@@ -54,23 +62,29 @@ def measure_footprint(workplace: Workplace, duration_s: float) -> tuple[Section,
 
 
 def _read(guest: LaunchedGuest) -> Reading:
-    return Reading(at_s=time.monotonic(), cpu_s=cpu_seconds(guest.process.pid))
+    pid = guest.process.pid
+    return Reading(
+        at_s=time.monotonic(),
+        cpu_s=cpu_seconds(pid),
+        resident_mib=resident_mib(pid),
+        proportional_mib=proportional_mib(pid),
+    )
 
 
-def _memory_section(guests: dict[str, LaunchedGuest]) -> Section:
+def _memory_section(readings: dict[str, list[Reading]]) -> Section:
     rows: list[Row] = []
-    for name, guest in guests.items():
-        resident = Samples(values=(resident_mib(guest.process.pid),))
-        proportional = Samples(values=(proportional_mib(guest.process.pid),))
+    for name, taken in readings.items():
+        resident = Samples(values=tuple(reading.resident_mib for reading in taken))
+        proportional = Samples(values=tuple(reading.proportional_mib for reading in taken))
         rows.append(Row(what=f"VmRSS, {name}", samples=resident, unit="MiB", target=45))
         rows.append(Row(what=f"Pss, {name}", samples=proportional, unit="MiB"))
     return Section(title="resident memory while supervising", rows=tuple(rows))
 
 
-def _cpu_section(guests: dict[str, LaunchedGuest], before: dict[str, Reading], duration_s: float) -> Section:
+def _cpu_section(readings: dict[str, list[Reading]], duration_s: float) -> Section:
     rows = tuple(
-        Row(what=name, samples=Samples(values=(_percent(before[name], _read(guest)),)), unit="%", target=0.1)
-        for name, guest in guests.items()
+        Row(what=name, samples=Samples(values=tuple(starmap(_percent, pairwise(taken)))), unit="%", target=0.1)
+        for name, taken in readings.items()
     )
     return Section(title=f"CPU while supervising an idle guest, of one CPU, over {duration_s:g} s", rows=rows)
 
