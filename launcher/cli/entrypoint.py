@@ -8,7 +8,7 @@ import shutil
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Found, adopt, start
@@ -18,7 +18,7 @@ from launcher.cli.serve import Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
-from launcher.errors import ExitStatus
+from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.observe.logs import LogFormat, configure_logging
 from launcher.storage.layout import storage_folder
@@ -46,10 +46,34 @@ def run_guest(
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)
     events: Events = queue.SimpleQueue()
     _forward_signals(events, signals)
+    reaper = ChildReaper()
+    try:
+        with _connected(options, workshop, events) as hypervisor:
+            stopwatch.lap("connect")
+            outcome, qemu_said = _live(hypervisor, _begin(options, workshop, stopwatch, events), events, reaper)
+    finally:
+        _ignore_signals()
+    return _report(outcome, qemu_said)
+
+
+@contextmanager
+def _connected(options: Namespace, workshop: Workshop, events: Events) -> Iterator[Hypervisor]:
+    """Open the connection while the manifest is being read; where both are at fault, the manifest's faults are told."""
+    with ExitStack() as stack:
+        try:
+            hypervisor = stack.enter_context(
+                open_hypervisor(root_of(options), uri=options.connect, on_event=events.put)
+            )
+        except LauncherError:
+            workshop.finish()
+            raise
+        yield hypervisor
+
+
+def _begin(options: Namespace, workshop: Workshop, stopwatch: Stopwatch, events: Events) -> Beginning:
     guest = workshop.finish()
     stopwatch.lap("manifest")
-    reaper = ChildReaper()
-    beginning = Beginning(
+    return Beginning(
         guest=guest,
         options=options,
         workshop=workshop,
@@ -57,22 +81,12 @@ def run_guest(
         is_stopping=lambda: not events.empty(),
         on_planned=lambda pinning: show_plan(options, pinning),
     )
-    try:
-        outcome, qemu_said = _live(beginning, events, reaper)
-    finally:
-        _ignore_signals()
-    return _report(outcome, qemu_said)
 
 
-def _live(beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
+def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
     """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
     options, guest, board = beginning.options, beginning.guest, Board()
-    with (
-        open_hypervisor(root_of(options), uri=options.connect, on_event=events.put) as hypervisor,
-        served(options, board, events),
-        qemu_log_shown(options, guest) as qemu_log,
-    ):
-        beginning.stopwatch.lap("connect")
+    with served(options, board, events), qemu_log_shown(options, guest) as qemu_log:
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return outcome, qemu_log.last_words
 
