@@ -103,9 +103,11 @@ def test_a_libvirtd_that_is_not_there_is_one_clear_line(launch: Launch, daemon: 
     daemon.start()
 
 
-def test_a_manifest_at_fault_is_told_where_libvirtd_is_not_there_either(launch: Launch, daemon: PrivateLibvirtd) -> None:
+def test_a_manifest_at_fault_is_told_where_libvirtd_is_not_there_either(
+    launch: Launch, daemon: PrivateLibvirtd
+) -> None:
     daemon.kill()
     launcher = launch(manifest(cores=-1))
     assert launcher.wait() == 3, launcher.output
-    assert launcher.lines[-1].startswith("virt-launcher: spec.domain.cpu.cores: -1 ")
+    assert launcher.lines[-1].endswith("spec.domain.cpu.cores: -1 is not a positive integer")
     daemon.start()
