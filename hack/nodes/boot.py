@@ -19,6 +19,7 @@ from hack.nodes.machine import Outlets
 AROUND_S = 120
 _QEMU = "qemu-system-x86_64"
 _AT_ONCE = 65536
+_SHOWN_LINES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,18 +90,23 @@ def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:
         word, _, number = line.partition(" ")
         if word == "exit":
             return Ended(status=int(number), has_results="unwritten" not in told)
-    seen = f"its console's last lines: {_tail(work / 'console')}"
     stage = "after it was up" if "up" in told else "before it was up"
     if exceeded_s is not None:
-        raise NodeError(f"the node was killed {stage}, after {exceeded_s:g} s; {seen}")
+        raise NodeError(f"the node was killed {stage}: {exceeded_s:g} s had passed")
     if qemu_status != 0:
-        raise NodeError(f"QEMU ended with status {qemu_status} {stage}: {_tail(work / 'qemu')}; {seen}")
-    raise NodeError(f"the node went down {stage}, without a word; {seen}")
+        raise NodeError(f"QEMU ended with status {qemu_status} {stage}: {last_lines(_read(work / 'qemu'))}")
+    panics = (line for line in _lines(work / "console") if "Kernel panic" in line)
+    raise NodeError(f"the node went down {stage}: {next(panics, 'without a word')}")
+
+
+def console_end(work: Path) -> tuple[str, ...]:
+    """Return the last lines of the node's console, for people."""
+    return _lines(work / "console")[-_SHOWN_LINES:]
 
 
 def _lines(path: Path) -> tuple[str, ...]:
-    return tuple(path.read_text(errors="replace").splitlines()) if path.exists() else ()
+    return tuple(_read(path).decode(errors="replace").splitlines())
 
 
-def _tail(path: Path) -> str:
-    return last_lines(path.read_bytes() if path.exists() else b"", count=8)
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.exists() else b""

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hack.nodes.boot import AROUND_S, boot, start_qemu
+from hack.nodes.boot import AROUND_S, boot, console_end, start_qemu
 from hack.nodes.errors import NodeError
 from hack.nodes.job import Job, make_job
 from hack.nodes.machine import Disc, console_arguments, node_arguments
@@ -47,6 +47,9 @@ def run_job(job: Job, results: Path | None) -> int:
     with _prepared(job) as prepared:
         try:
             return _run(job, prepared, results)
+        except NodeError:
+            print(*console_end(prepared.work), sep="\n", file=sys.stderr)
+            raise
         finally:
             if results is not None:
                 _keep(prepared.work, results)

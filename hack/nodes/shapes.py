@@ -22,9 +22,9 @@ class Shape:
     threads: int
     nodes: int
     cpu_model: str
-    memory_mib_per_node: int = 2048
+    memory_mib_per_node: int = 4096
     # Of 2 MiB, reserved on each node at boot.
-    huge_pages_per_node: int = 128
+    huge_pages_per_node: int = 1280
     # Rows of ACPI distances; empty where QEMU's own are good enough.
     distances: tuple[tuple[int, ...], ...] = ()
     offline_cpus: frozenset[int] = frozenset()
@@ -82,8 +82,8 @@ SHAPES = (
         threads=2,
         nodes=4,
         cpu_model="Skylake-Server",
-        memory_mib_per_node=1024,
-        huge_pages_per_node=64,
+        memory_mib_per_node=3072,
+        huge_pages_per_node=1040,
         distances=((10, 12, 20, 22), (12, 10, 22, 20), (20, 22, 10, 12), (22, 20, 12, 10)),
         offline_cpus=frozenset({5}),
     ),
