@@ -12,7 +12,6 @@ from pathlib import Path
 
 from hack.nodes.commands import CHECKOUT, run
 from hack.nodes.discs import compile_folder, make_disc
-from hack.nodes.errors import NodeError
 from hack.nodes.machine import Disc
 from hack.nodes.root import CACHE, GUEST
 from hack.nodes.shapes import Shape

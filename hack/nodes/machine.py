@@ -87,8 +87,8 @@ def kernel_line(shape: Shape) -> str:
     """Return the kernel's command line: a panic ends the node, and emulated slowness is no lockup."""
     pages = ",".join(f"{node}:{shape.huge_pages_per_node}" for node in range(shape.nodes))
     return (
-        "console=ttyS0 loglevel=4 panic=-1 mitigations=off init_on_alloc=0 nowatchdog rcupdate.rcu_cpu_stall_timeout=300 "
-        f"hugepagesz=2M hugepages={pages}"
+        "console=ttyS0 loglevel=4 panic=-1 nowatchdog rcupdate.rcu_cpu_stall_timeout=300 "
+        f"mitigations=off init_on_alloc=0 hugepagesz=2M hugepages={pages}"
     )
 
 

@@ -18,10 +18,11 @@ from typing import BinaryIO
 
 from hack.nodes.boot import AROUND_S, boot, console_end, start_qemu
 from hack.nodes.errors import NodeError
+from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
-from hack.nodes.machine import Disc, console_arguments, node_arguments
-from hack.nodes.root import CACHE, Root, build_root
-from hack.nodes.site import build_site
+from hack.nodes.machine import Disc, Kernel, console_arguments, node_arguments
+from hack.nodes.root import CACHE, build_root
+from hack.nodes.wheels import build_site
 
 # The most that a run may bring home; what is not used takes no space.
 _RESULTS_BYTES = 1 << 30
@@ -31,15 +32,17 @@ _RESULTS_BYTES = 1 << 30
 class _Prepared:
     """What a node boots from, and a folder for this run alone."""
 
-    root: Root
+    kernel: Kernel
     discs: tuple[Disc, ...]
     work: Path
 
 
-def build() -> tuple[Root, Path]:
-    """Return the root and the site's disc, built where they are missing; builds of one checkout wait for each other."""
+def build() -> tuple[Kernel, tuple[Disc, ...]]:
+    """Return what all nodes boot from, built where it is missing; builds of one checkout wait for each other."""
     with _locked():
-        return build_root(), build_site()
+        root = build_root()
+        kernel = Kernel(image=root.kernel, initramfs=build_initramfs(root.modules))
+        return kernel, (Disc(name="root", file=root.image), Disc(name="site", file=build_site()))
 
 
 def run_job(job: Job, results: Path | None) -> int:
@@ -58,7 +61,7 @@ def run_job(job: Job, results: Path | None) -> int:
 def attach_console(job: Job) -> int:
     """Boot a node whose serial console is this terminal, and return when it is switched off."""
     with _prepared(job) as prepared:
-        qemu = start_qemu(console_arguments(job.shape, prepared.root.kernel, prepared.discs))
+        qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs))
         try:
             return qemu.wait()
         finally:
@@ -68,7 +71,7 @@ def attach_console(job: Job) -> int:
 
 def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
     disc = Disc(name="results", file=_empty_disc(prepared.work), kept=True)
-    arguments = partial(node_arguments, job.shape, prepared.root.kernel, (*prepared.discs, disc))
+    arguments = partial(node_arguments, job.shape, prepared.kernel, (*prepared.discs, disc))
     started_s = time.monotonic()
     _say(f"{job.shape.name} boots")
     with (prepared.work / "log").open("wb") as log:
@@ -101,18 +104,13 @@ def _locked() -> Iterator[None]:
 
 @contextmanager
 def _prepared(job: Job) -> Iterator[_Prepared]:
-    root, site = build()
+    kernel, discs = build()
     with tempfile.TemporaryDirectory(prefix="virt-launcher-node-") as folder:
         work = Path(folder)
         with _locked():
             make_job(job, work / "job")
-        discs = (
-            Disc(name="root", file=root.image),
-            Disc(name="site", file=site),
-            Disc(name="job", file=work / "job"),
-            *job.discs,
-        )
-        yield _Prepared(root=root, discs=discs, work=work)
+        own = Disc(name="job", file=work / "job")
+        yield _Prepared(kernel=kernel, discs=(*discs, own, *job.discs), work=work)
 
 
 def _empty_disc(work: Path) -> Path:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from hack.nodes.commands import CHECKOUT, digest, remove_others, run
+from hack.nodes.commands import CHECKOUT, digest, remove_others
 from hack.nodes.discs import compile_folder, make_disc
 from hack.nodes.errors import NodeError
 from hack.nodes.root import CACHE
@@ -29,7 +29,7 @@ NODE_CHECKOUT = "/node/checkout"
 
 
 def build_site() -> Path:
-    """Return the disc that is the node's /usr/local: the virtual environment's packages, and the command virt-launcher."""
+    """Return the disc that is the node's /usr/local, made anew where the virtual environment holds other packages."""
     packages = _site_packages()
     names = "\n".join(sorted(path.name for path in packages.iterdir()))
     disc = CACHE / f"site-{digest(names.encode(), Path(__file__).read_bytes())}.ext4"
