@@ -1,9 +1,9 @@
 # The commands of this project. Each recipe is one line; what is longer lies in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden bench soak clean packages venv guest
+.PHONY: help run test check golden bench soak e2e e2e-all clean packages venv guest node-packages
 
 help: ## Print this help
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
 
 run: venv guest ## Set up what is missing, then run the demo guest from start to power-off (KVM=1, VMI=FILE)
 	@hack/run-demo
@@ -23,6 +23,12 @@ bench: venv guest ## Measure the targets of performance and print them as a tabl
 soak: venv guest ## Start and stop guests one after the other, 200 or ARGS, and fail where one leaves anything behind
 	@.venv/bin/python hack/soak $(ARGS)
 
+e2e: venv guest node-packages ## Run the tests of the whole path on an emulated node (SHAPE=smt-2n, ARGS='-k name')
+	@hack/run-e2e $${SHAPE:-smt-2n} $(ARGS)
+
+e2e-all: venv guest node-packages ## The same on a node of every shape, one after the other
+	@hack/run-e2e all $(ARGS)
+
 clean: ## Remove everything that was built: the virtual environment, the guest, caches
 	@hack/remove-built
 
@@ -34,3 +40,6 @@ venv: packages
 
 guest: packages
 	@hack/build-guest
+
+node-packages: packages
+	@hack/install-packages node

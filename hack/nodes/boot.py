@@ -15,8 +15,9 @@ from hack.nodes.commands import last_lines
 from hack.nodes.errors import NodeError
 from hack.nodes.machine import Outlets
 
-# What a node may need, beside its command's time, to boot and to write its results: 7 to 14 s on an idle machine.
-AROUND_S = 120
+# What a node may need, beside its command's time, to boot and to write its results: 10 to 20 s on a machine with two
+# CPUs and nothing else to do, a minute and more on a busy one.
+AROUND_S = 300
 _QEMU = "qemu-system-x86_64"
 _AT_ONCE = 65536
 _SHOWN_LINES = 20
