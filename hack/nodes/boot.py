@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import selectors
 import subprocess
-import time
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 
 from hack.nodes.commands import last_lines
 from hack.nodes.errors import NodeError
@@ -45,11 +45,12 @@ def boot(
             qemu = start_qemu(arguments(outlets), pass_fds=(writing,), stdin=subprocess.DEVNULL, stderr=log)
         finally:
             os.close(writing)
-        try:
-            in_time = _pump(output, limit_s, show)
-        finally:
-            _end(qemu, wait=in_time)
-    return judge(work, qemu.returncode, None if in_time else limit_s)
+        with killed_in_the_end(qemu), _killed_after(limit_s, qemu) as exceeded:
+            # The pipe is closed by QEMU's end, and by nothing else.
+            while text := output.read(_AT_ONCE):
+                show(text)
+            qemu.wait()
+    return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
 
 
 def start_qemu(
@@ -64,24 +65,31 @@ def start_qemu(
     return subprocess.Popen(command, pass_fds=pass_fds, stdin=stdin, stderr=stderr)
 
 
-def _pump(output: BinaryIO, limit_s: float, show: Callable[[bytes], None]) -> bool:
-    """Show output until QEMU's end closes the pipe; return whether that was in time."""
-    ends_s = time.monotonic() + limit_s
-    with selectors.DefaultSelector() as selector:
-        selector.register(output, selectors.EVENT_READ)
-        while selector.select(max(0.0, ends_s - time.monotonic())):
-            text = output.read(_AT_ONCE)
-            if not text:
-                return True
-            show(text)
-    return False
-
-
-def _end(qemu: subprocess.Popen[bytes], *, wait: bool) -> None:
-    """Reap QEMU, which has closed its output where it is waited for, and is killed otherwise."""
-    if not wait:
+@contextmanager
+def killed_in_the_end(qemu: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Kill and reap QEMU in the end, whatever comes between."""
+    try:
+        yield
+    finally:
         qemu.kill()
-    qemu.wait()
+        qemu.wait()
+
+
+@contextmanager
+def _killed_after(limit_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
+    """Kill QEMU once it has had its time, also while nobody takes what it prints; the event says that it was so."""
+    exceeded = threading.Event()
+
+    def kill() -> None:
+        exceeded.set()
+        qemu.kill()
+
+    timer = threading.Timer(limit_s, kill)
+    timer.start()
+    try:
+        yield exceeded
+    finally:
+        timer.cancel()
 
 
 def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:

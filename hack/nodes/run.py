@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hack.nodes.boot import AROUND_S, boot, console_end, start_qemu
+from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
 from hack.nodes.errors import NodeError
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
@@ -62,11 +62,8 @@ def attach_console(job: Job) -> int:
     """Boot a node whose serial console is this terminal, and return when it is switched off."""
     with _prepared(job) as prepared:
         qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs))
-        try:
+        with killed_in_the_end(qemu):
             return qemu.wait()
-        finally:
-            qemu.kill()
-            qemu.wait()
 
 
 def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
@@ -99,6 +96,8 @@ def _locked() -> Iterator[None]:
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        for remains in CACHE.glob("work-*"):
+            shutil.rmtree(remains)
         yield
 
 

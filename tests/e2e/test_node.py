@@ -66,7 +66,7 @@ def test_each_numa_node_has_its_memory_but_for_what_the_kernel_keeps(shape: Shap
 
 
 def _node_memory_mib(node: int) -> int:
-    # "Node 0 MemTotal:        4020188 kB" (Documentation/ABI/stable/sysfs-devices-node)
+    # The first line is "Node 0 MemTotal:", a number, and "kB".
     return int((_NODES / f"node{node}/meminfo").read_text().split()[3]) // 1024
 
 

@@ -1,0 +1,140 @@
+"""A node's end, however it comes: told by itself, a panic, QEMU's death, too late; with a program in QEMU's place."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hack.nodes.boot import Ended, boot, console_end, judge
+from hack.nodes.errors import NodeError
+from hack.nodes.initramfs import loading_order
+from hack.nodes.machine import Outlets
+
+
+def _seen(work: Path, **files: str) -> Path:
+    for name, text in files.items():
+        (work / name).write_text(text)
+    return work
+
+
+@pytest.mark.parametrize(
+    ("status", "ended"),
+    [
+        pytest.param("up\nexit 0\n", Ended(status=0, has_results=True), id="a command that succeeded"),
+        pytest.param("up\nexit 3\n", Ended(status=3, has_results=True), id="a command that failed"),
+        pytest.param("up\nunwritten\nexit 0\n", Ended(status=0, has_results=False), id="results that did not fit"),
+    ],
+)
+def test_a_node_that_tells_its_end_is_believed(tmp_path: Path, status: str, ended: Ended) -> None:
+    assert judge(_seen(tmp_path, status=status), 0, None) == ended
+
+
+@pytest.mark.parametrize(
+    ("files", "qemu_status", "exceeded_s", "message"),
+    [
+        pytest.param(
+            {"console": "[ 1.0] Kernel panic - not syncing: no init\n[ 1.1] Rebooting\n"},
+            *(0, None, r"^the node went down before it was up: \[ 1\.0\] Kernel panic - not syncing: no init$"),
+            id="a panic is named",
+        ),
+        pytest.param(
+            {"status": "up\n"},
+            *(0, None, "^the node went down after it was up: without a word$"),
+            id="a node that was switched off from inside",
+        ),
+        pytest.param(
+            {"qemu": "qemu: no such CPU\n"},
+            *(1, None, "^QEMU ended with status 1 before it was up: qemu: no such CPU$"),
+            id="QEMU's own complaint is passed on",
+        ),
+        pytest.param(
+            {"status": "up\n"},
+            *(-9, 5.0, "^the node was killed after it was up: 5 s had passed$"),
+            id="the limit is told first",
+        ),
+    ],
+)
+def test_a_node_that_does_not_is_an_error(
+    tmp_path: Path, files: dict[str, str], qemu_status: int, exceeded_s: float | None, message: str
+) -> None:
+    with pytest.raises(NodeError, match=message):
+        judge(_seen(tmp_path, **files), qemu_status, exceeded_s)
+
+
+def test_the_consoles_end_is_short(tmp_path: Path) -> None:
+    work = _seen(tmp_path, console="".join(f"line {number}\n" for number in range(1000)))
+    assert console_end(work)[-1] == "line 999"
+    assert len(console_end(work)) == 20
+
+
+@pytest.fixture
+def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Put a shell script in QEMU's place; its first argument is the descriptor of the output."""
+
+    def install(script: str) -> None:
+        program = tmp_path / "bin/qemu-system-x86_64"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
+
+    return install
+
+
+def _arguments(outlets: Outlets) -> tuple[str, ...]:
+    return str(outlets.output_fd), str(outlets.status)
+
+
+def test_output_is_shown_as_it_comes(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu('echo "one" >/dev/fd/$1; echo "exit 4" >"$2"; echo "two" >/dev/fd/$1')
+    shown: list[bytes] = []
+    assert boot(_arguments, tmp_path, 60, shown.append) == Ended(status=4, has_results=True)
+    assert b"".join(shown) == b"one\ntwo\n"
+
+
+def test_a_node_that_exceeds_its_limit_is_killed(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu('echo $$ >/dev/fd/$1; trap "" TERM; exec sleep 600')
+    shown: list[bytes] = []
+    with pytest.raises(NodeError, match="was killed before it was up: 1 s had passed"):
+        boot(_arguments, tmp_path, 1, shown.append)
+    assert not Path(f"/proc/{int(b''.join(shown))}").exists()
+
+
+def test_the_limit_holds_for_a_node_that_never_stops_talking(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu("exec yes >/dev/fd/$1")
+    with pytest.raises(NodeError, match="was killed before it was up"):
+        boot(_arguments, tmp_path, 1, lambda _text: None)
+
+
+def test_a_node_dies_with_who_waits_for_it(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu("echo $$ >/dev/fd/$1; exec sleep 600")
+    pids: list[int] = []
+
+    def interrupt(text: bytes) -> None:
+        pids.append(int(text))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        boot(_arguments, tmp_path, 60, interrupt)
+    assert not Path(f"/proc/{pids[0]}").exists()
+
+
+def test_a_module_is_loaded_after_all_that_it_needs() -> None:
+    dependencies = (
+        "a/virtio-pci.ko: a/legacy.ko b/virtio.ko b/ring.ko\na/legacy.ko: b/virtio.ko b/ring.ko\n"
+        "b/virtio.ko: b/ring.ko\nb/ring.ko:\nc/other.ko: b/ring.ko\n"
+    )
+    assert loading_order(dependencies, ("ring", "virtio_pci")) == (
+        "b/ring.ko",
+        "b/virtio.ko",
+        "a/legacy.ko",
+        "a/virtio-pci.ko",
+    )
+
+
+def test_a_module_that_the_kernel_lacks_is_named() -> None:
+    with pytest.raises(NodeError, match=r"^the kernel has no module virtio_blk$"):
+        loading_order("a/ext4.ko:\n", ("virtio_blk",))
