@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
+from hack.nodes.commands import last_lines
 from hack.nodes.errors import NodeError
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
@@ -59,11 +60,16 @@ def run_job(job: Job, results: Path | None) -> int:
 
 
 def attach_console(job: Job) -> int:
-    """Boot a node whose serial console is this terminal, and return when it is switched off."""
+    """Boot a node whose serial console is this terminal, and return once it is switched off."""
     with _prepared(job) as prepared:
-        qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs))
-        with killed_in_the_end(qemu):
-            return qemu.wait()
+        _say(f"{job.shape.name} boots; the end of its shell switches it off, Ctrl-A X kills it")
+        with (prepared.work / "qemu").open("wb") as log:
+            qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs), stderr=log)
+            with killed_in_the_end(qemu):
+                status = qemu.wait()
+        if status != 0:
+            raise NodeError(f"QEMU ended with status {status}: {last_lines((prepared.work / 'qemu').read_bytes())}")
+        return status
 
 
 def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
