@@ -25,6 +25,7 @@ from launcher.errors import DoesNotFit, GuestDestroyed, HypervisorError
 from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.sysfs import read_host
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineState
+from launcher.observe.outlet import Outlet
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
 from launcher.supervise.lifecycle import Adopted, Event, Started
@@ -42,6 +43,7 @@ class Beginning(Struct, frozen=True, kw_only=True):
     options: Namespace
     workshop: Workshop
     stopwatch: Stopwatch
+    outlet: Outlet
     is_stopping: Callable[[], bool]
     on_planned: Callable[[Pinning], None]
 

@@ -7,8 +7,10 @@ import queue
 import shutil
 import signal
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+
+from msgspec import Struct
 
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Found, adopt, start
@@ -21,6 +23,7 @@ from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.observe.logs import LogFormat, configure_logging
+from launcher.observe.outlet import Outlet, take_over_streams
 from launcher.storage.layout import storage_folder
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
@@ -43,50 +46,66 @@ def run_guest(
 
     `signals` holds those that came before this function was there to take them.
     """
+    outlet = take_over_streams()
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)
     events: Events = queue.SimpleQueue()
-    _forward_signals(events, signals)
+    stop = _forward_signals(events, signals)
     reaper = ChildReaper()
+    desk = _Desk(options=options, workshop=workshop, stopwatch=stopwatch, outlet=outlet, is_stopping=stop.is_wished)
     try:
-        with _connected(options, workshop, events) as hypervisor:
+        with _connected(desk, events) as hypervisor:
             stopwatch.lap("connect")
-            outcome, qemu_said = _live(hypervisor, _begin(options, workshop, stopwatch, events), events, reaper)
+            outcome, qemu_said = _live(hypervisor, _begin(desk), events, reaper)
     finally:
         _ignore_signals()
     return _report(outcome, qemu_said)
 
 
+class _Desk(Struct, frozen=True, kw_only=True):
+    """What there is to begin with before the manifest is read."""
+
+    options: Namespace
+    workshop: Workshop
+    stopwatch: Stopwatch
+    outlet: Outlet
+    is_stopping: Callable[[], bool]
+
+
 @contextmanager
-def _connected(options: Namespace, workshop: Workshop, events: Events) -> Iterator[Hypervisor]:
+def _connected(desk: _Desk, events: Events) -> Iterator[Hypervisor]:
     """Open the connection while the manifest is being read; where both are at fault, the manifest's faults are told."""
+    options = desk.options
     with ExitStack() as stack:
         try:
             hypervisor = stack.enter_context(
                 open_hypervisor(root_of(options), uri=options.connect, on_event=events.put)
             )
         except LauncherError:
-            workshop.finish()
+            desk.workshop.wait(is_stopping=desk.is_stopping)
+            desk.workshop.finish()
             raise
         yield hypervisor
 
 
-def _begin(options: Namespace, workshop: Workshop, stopwatch: Stopwatch, events: Events) -> Beginning:
-    guest = workshop.finish()
-    stopwatch.lap("manifest")
+def _begin(desk: _Desk) -> Beginning:
+    desk.workshop.wait(is_stopping=desk.is_stopping)
+    guest = desk.workshop.finish()
+    desk.stopwatch.lap("manifest")
     return Beginning(
         guest=guest,
-        options=options,
-        workshop=workshop,
-        stopwatch=stopwatch,
-        is_stopping=lambda: not events.empty(),
-        on_planned=lambda pinning: show_plan(options, pinning),
+        options=desk.options,
+        workshop=desk.workshop,
+        stopwatch=desk.stopwatch,
+        outlet=desk.outlet,
+        is_stopping=desk.is_stopping,
+        on_planned=lambda pinning: show_plan(desk.options, pinning),
     )
 
 
 def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
     """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
     options, guest, board = beginning.options, beginning.guest, Board()
-    with served(options, board, events), qemu_log_shown(options, guest) as qemu_log:
+    with served(options, board, events), qemu_log_shown(options, guest, beginning.outlet) as qemu_log:
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return outcome, qemu_log.last_words
 
@@ -97,7 +116,7 @@ def _supervise(
     options, guest = beginning.options, beginning.guest
     found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
     beginning.workshop.close()
-    with _destroyed_on_error(found), console_shown(options, guest, found):
+    with _destroyed_on_error(found), console_shown(options, guest, found, beginning.outlet):
         assignment = assignment_of(found, beginning, hypervisor)
         _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
@@ -122,16 +141,37 @@ def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:
     return outcome.status
 
 
-def _forward_signals(events: Events, signals: queue.SimpleQueue[int]) -> None:
-    """Turn SIGTERM and SIGINT into events, those that came already too: before there is a guest they wait."""
+class StopWish:
+    """Whether somebody wants the end; no lock, for a signal may come in the middle of another one's handler."""
+
+    def __init__(self) -> None:
+        self._is_wished = False
+
+    def is_wished(self) -> bool:
+        """Tell whether a signal has come."""
+        return self._is_wished
+
+    def make(self) -> None:
+        """Wish for the end, for good."""
+        self._is_wished = True
+
+
+def _forward_signals(events: Events, signals: queue.SimpleQueue[int]) -> StopWish:
+    """Turn SIGTERM and SIGINT into events, those that came already too: before there is a guest they wait.
+
+    What comes from the hypervisor lies in the same queue by then, so that the wish is kept beside it, too.
+    """
+    stop = StopWish()
 
     def forward(number: int, _frame: object) -> None:
+        stop.make()
         events.put(StopRequested(by=signal.Signals(number).name))
 
     signal.signal(signal.SIGTERM, forward)
     signal.signal(signal.SIGINT, forward)
     while not signals.empty():
         forward(signals.get(), None)
+    return stop
 
 
 def _ignore_signals() -> None:

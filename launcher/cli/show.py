@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.cli.begin import Found
@@ -16,6 +14,7 @@ from launcher.cli.plan import terminal
 from launcher.domain.names import domain_name
 from launcher.observe.console import ConsoleFollower
 from launcher.observe.logs import LogFormat, resolved
+from launcher.observe.outlet import STDERR, STDOUT, Outlet
 from launcher.observe.qemulog import QEMULog
 from launcher.observe.tables import ThreadRow, placement_table, threads_table
 from launcher.observe.text import console_line
@@ -35,7 +34,7 @@ def show_plan(options: Namespace, pinning: Pinning) -> None:
         _log.warning("planned: %s", warning)
     if _for_people(options):
         width, colour = terminal()
-        _show(placement_table(pinning, width=width, colour=colour))
+        print(placement_table(pinning, width=width, colour=colour))
 
 
 def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> None:
@@ -54,26 +53,15 @@ def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThr
         for thread in observed
     )
     width, colour = terminal()
-    _show(threads_table(rows, width=width, colour=colour))
+    print(threads_table(rows, width=width, colour=colour))
 
 
 def _for_people(options: Namespace) -> bool:
     return resolved(LogFormat(options.log_format)) is LogFormat.TEXT
 
 
-def _show(text: str) -> None:
-    """Write a text and the end of its line to standard output; the guest does not suffer where that cannot be.
-
-    Past Python's own buffer: that keeps what a full disk or a reader gone did not take, and fails with it at the end.
-    """
-    rest = f"{text}\n".encode(sys.stdout.encoding, "replace")
-    with suppress(OSError):
-        while rest:
-            rest = rest[os.write(sys.stdout.fileno(), rest) :]
-
-
 @contextmanager
-def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[None]:
+def console_shown(options: Namespace, guest: Guest, found: Found, outlet: Outlet) -> Iterator[None]:
     """Copy the guest's console to standard output, line by line, where the manifest wants it logged.
 
     Of an adopted guest only what comes from now on: the rest was shown by the launcher before this one.
@@ -81,20 +69,26 @@ def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[No
     if not (guest.serial.attached and guest.serial.logged):
         yield
         return
+
+    def show(line: str) -> None:
+        outlet.wait_for_room(STDOUT)
+        print(f"console | {console_line(line)}")
+
     log = console_paths(root_of(options), guest).log
-    with _followed(Path(log), ConsoleFollower(log, _print_line, from_end=isinstance(found.first_event, Adopted))):
+    with _followed(Path(log), ConsoleFollower(log, show, from_end=isinstance(found.first_event, Adopted))):
         yield
 
 
-def _print_line(line: str) -> None:
-    _show(f"console | {console_line(line)}")
-
-
 @contextmanager
-def qemu_log_shown(options: Namespace, guest: Guest) -> Iterator[QEMULog]:
+def qemu_log_shown(options: Namespace, guest: Guest, outlet: Outlet) -> Iterator[QEMULog]:
     """Pass on what QEMU says from now on, marked, as log lines; libvirt keeps it in a file of the domain's name."""
     path = root_of(options) / "log" / "qemu" / f"{domain_name(guest)}.log"
-    qemu_log = QEMULog(lambda line: _log.info("qemu: %s", console_line(line)))
+
+    def show(line: str) -> None:
+        outlet.wait_for_room(STDERR)
+        _log.info("qemu: %s", console_line(line))
+
+    qemu_log = QEMULog(show)
     with _followed(path, ConsoleFollower(str(path), qemu_log.take, from_end=path.exists())):
         yield qemu_log
 

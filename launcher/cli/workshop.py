@@ -10,11 +10,13 @@ from __future__ import annotations
 import importlib
 import os
 import pickle
+import select
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
-from launcher.errors import LauncherError
+from launcher.errors import GuestDestroyed, LauncherError
 
 # Where each job is found; what a later job needs is loaded while nothing is asked for.
 _JOBS = {
@@ -22,6 +24,8 @@ _JOBS = {
     "make_domain": "launcher.cli.domain_jobs",
     "read_domain": "launcher.cli.domain_jobs",
 }
+# A signal that comes while a job takes long is seen so soon.
+STOP_INTERVAL_S = 0.1
 _GONE = "the process that reads the manifest is gone"
 
 
@@ -43,6 +47,7 @@ class Workshop:
             _work_and_exit(requests_out, results_in)
         os.close(requests_out)
         os.close(results_in)
+        self._pidfd = os.pidfd_open(self.pid)
         self._requests = open(requests_in, "wb")  # noqa: PTH123, SIM115 - a descriptor, closed by close()
         self._results = open(results_out, "rb")  # noqa: PTH123, SIM115 - likewise
 
@@ -53,6 +58,12 @@ class Workshop:
             self._requests.flush()
         except BrokenPipeError:
             raise WorkshopError(_GONE) from None
+
+    def wait(self, *, is_stopping: Callable[[], bool]) -> None:
+        """Wait until a job is done, the only one under way; raises GuestDestroyed where somebody wants the end."""
+        while not select.select([self._results], [], [], STOP_INTERVAL_S)[0]:
+            if is_stopping():
+                raise GuestDestroyed("stopped before the guest was started")
 
     def finish(self) -> Any:
         """Wait for the oldest job and return its result; raises the LauncherError that it raised."""
@@ -70,12 +81,15 @@ class Workshop:
         return self.finish()
 
     def close(self) -> None:
-        """End the child; it leaves as soon as nobody can ask it any more. Closing twice is no error."""
+        """End the child, which may be in the middle of a job that nobody waits for. Closing twice is no error."""
         if self._results.closed:
             return
         with suppress(BrokenPipeError):
             self._requests.close()
         self._results.close()
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        os.close(self._pidfd)
         with suppress(ChildProcessError):
             # Reaped already, by somebody who reaps everything.
             os.waitpid(self.pid, 0)

@@ -181,12 +181,14 @@ class LibvirtHypervisor:
         self._machine_uuid: str | None = None
         self._connection: Any = None
         self._callbacks: tuple[int, ...] = ()
+        # Why the connection was lost; empty while it is there.
+        self._lost = ""
         self._open()
 
     @property
     def shares_iothreads(self) -> bool:
         """Tell whether one disk can be served by several IOThreads."""
-        return bool(_call("libvirt's version", self._connection.getLibVersion) >= _SHARED_IOTHREADS_VERSION)
+        return bool(self._ask("libvirt's version", self._connection.getLibVersion) >= _SHARED_IOTHREADS_VERSION)
 
     def find(self, name: str) -> LibvirtMachine | None:
         """Return the active domain of this name, if there is one."""
@@ -215,7 +217,7 @@ class LibvirtHypervisor:
         flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_VALIDATE
         if not keeps_variables:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-        domain = _call("start", lambda: self._connection.createXML(xml, flags), START_TIMEOUT_S)
+        domain = self._ask("start", lambda: self._connection.createXML(xml, flags), START_TIMEOUT_S)
         return self._watch(domain)
 
     def command_line(self, xml: str) -> str:
@@ -230,6 +232,15 @@ class LibvirtHypervisor:
         """Close the connection; the embedded driver lets go of its root with it."""
         _close(self._connection, self._callbacks, self._uri)
 
+    def _ask(self, what: str, function: Callable[[], T], timeout_s: float = CALL_TIMEOUT_S) -> T:
+        """Call libvirt; where that fails because the daemon went meanwhile, it is that which is told."""
+        try:
+            return _call(what, function, timeout_s)
+        except HypervisorError as error:
+            if self._lost:
+                raise HypervisorError(f"{what}: the connection to {self._uri} is lost: {self._lost}") from error
+            raise
+
     def _open(self) -> None:
         """Open a connection and put it in the place of one that is lost."""
         uri, lost, lost_callbacks = self._uri, self._connection, self._callbacks
@@ -241,6 +252,7 @@ class LibvirtHypervisor:
             _close(connection, (), uri)
             raise
         self._connection = connection
+        self._lost = ""
         if lost is not None:
             _close(lost, lost_callbacks, uri)
 
@@ -294,7 +306,8 @@ class LibvirtHypervisor:
     def _closed(self, connection: Any, reason: int, _opaque: Any) -> None:
         # One that has been replaced already is closed by ourselves, and nobody's loss.
         if connection is self._connection:
-            self._on_event(ConnectionLost(reason=f"{self._uri}: {_CLOSE_REASONS.get(reason, f'reason {reason}')}"))
+            self._lost = _CLOSE_REASONS.get(reason, f"reason {reason}")
+            self._on_event(ConnectionLost(reason=f"{self._uri}: {self._lost}"))
 
     def _is_ours(self, domain: Any) -> bool:
         return self._machine_uuid is not None and domain.UUIDString() == self._machine_uuid

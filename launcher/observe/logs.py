@@ -7,6 +7,7 @@ import logging
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TextIO
 
 from launcher.observe.text import printable
 
@@ -44,13 +45,20 @@ class _JSONFormatter(logging.Formatter):
         return json.dumps(line, default=str)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to a stream that needs no flush after each line, and may take its time for one."""
+
+    def flush(self) -> None:
+        return
+
+
 def configure_logging(log_format: LogFormat, *, verbose: bool) -> None:
     """Send the log to standard error in this format, from INFO on, or from DEBUG where verbose.
 
     An event's stable word stands before the first colon of its message; structured fields come as
     `extra={"fields": {...}}`.
     """
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_TextFormatter() if resolved(log_format) is LogFormat.TEXT else _JSONFormatter())
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
 

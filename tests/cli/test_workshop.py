@@ -11,7 +11,7 @@ import pytest
 
 from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
-from launcher.errors import Fault, InvalidVMI
+from launcher.errors import Fault, GuestDestroyed, InvalidVMI
 
 EXAMPLE = str(Path(__file__).parent.parent.parent / "templates/examples/smallest.yaml")
 
@@ -68,3 +68,17 @@ def test_a_signal_meant_for_the_launcher_does_not_end_the_workshop(workshop: Wor
     workshop.do("load_guest", EXAMPLE)
     os.kill(workshop.pid, signal.SIGTERM)
     assert workshop.do("load_guest", EXAMPLE).name == "smallest"
+
+
+def test_a_job_that_takes_for_ever_is_left_when_somebody_wants_the_end(workshop: Workshop, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "vmi.yaml")
+    workshop.begin("load_guest", str(tmp_path / "vmi.yaml"))
+    asked = iter((False, False, True))
+    with pytest.raises(GuestDestroyed, match="stopped before the guest was started"):
+        workshop.wait(is_stopping=lambda: next(asked))
+
+
+def test_a_job_that_is_done_is_not_left(workshop: Workshop) -> None:
+    workshop.begin("load_guest", EXAMPLE)
+    workshop.wait(is_stopping=lambda: False)
+    assert workshop.finish().name == "smallest"

@@ -20,6 +20,20 @@ from tests.qemu.guests import environment_of_a_checkout, manifest
 FULL_OUTPUT = ("sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh")
 # The reader is gone as soon as it has read one line.
 READER_GONE = ("bash", "-c", 'exec "$@" > >(head -n 1) 2>&1', "bash")
+# The reader is there and reads nothing; the pipe is full from the beginning.
+NOBODY_READS = (
+    sys.executable,
+    "-c",
+    """import fcntl, os, sys
+reader, writer = os.pipe()
+os.write(writer, bytes(fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)))
+os.set_inheritable(reader, True)
+os.dup2(writer, 1)
+os.dup2(writer, 2)
+os.execvp(sys.argv[1], sys.argv[1:])
+""",
+)
+NO_OUTPUT = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
 
 def speak(root: Path, verb: str) -> subprocess.CompletedProcess[str]:
@@ -27,7 +41,11 @@ def speak(root: Path, verb: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment_of_a_checkout())
 
 
-@pytest.mark.parametrize("prefix", [FULL_OUTPUT, READER_GONE], ids=["on a full disk", "whose reader is gone"])
+@pytest.mark.parametrize(
+    "prefix",
+    [FULL_OUTPUT, READER_GONE, NOBODY_READS, NO_OUTPUT],
+    ids=["on a full disk", "whose reader is gone", "that nobody reads", "that was closed before"],
+)
 def test_output_that_cannot_be_written_harms_no_guest(
     launch: Launch, two_cpus: tuple[int, int], prefix: tuple[str, ...]
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -95,3 +97,12 @@ def test_a_launcher_that_is_stopped_for_a_while_goes_on_where_it_was(launch: Lau
     launcher.signal(signal.SIGCONT)
     launcher.wait_for("asked: ask to shut down")
     assert destroy(launcher) == 9
+
+
+def test_a_signal_while_the_manifest_never_ends_is_a_stop(root: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "vmi.yaml")
+    launcher = Launcher(tmp_path / "vmi.yaml", root, ("--verbose",), {})
+    launcher.wait_for("no keepalive: ")
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 9, launcher.output
+    assert launcher.lines[-1] == "virt-launcher: stopped before the guest was started"

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import Launch, clean_root, launchers
+from tests.faults.conftest import Launch, clean_root, cpuset, launchers
 from tests.faults.places import kill_all, qemu_below, running_below
 from tests.libvirt.daemon import PrivateLibvirtd
 from tests.qemu.conftest import capabilities, two_cpus
 
-__all__ = ["capabilities", "two_cpus"]
+__all__ = ["capabilities", "cpuset", "two_cpus"]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def launch(root: Path, daemon: PrivateLibvirtd, tmp_path: Path, two_cpus: tuple[
     """Start launchers that work through the libvirtd; its guests name its folder, not the launcher's root."""
     with launchers(root, tmp_path) as start:
         assert qemu_below(daemon.folder) is None, "an earlier test has left its guest"
-        yield lambda vmi, *arguments: start(vmi, "--connect", daemon.uri, *arguments)
+        yield lambda vmi, *arguments, **more: start(vmi, "--connect", daemon.uri, *arguments, **more)
     left = qemu_below(daemon.folder)
     kill_all([] if left is None else [left])
     assert left is None, "a QEMU was left running"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from time import sleep
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
-from tests.faults.places import wait_until
+from tests.faults.places import Cpuset, wait_until
 from tests.faults.test_affinity import tids
 from tests.libvirt.daemon import PrivateLibvirtd
 from tests.qemu.guests import allowed_by_status, is_running, manifest
@@ -110,4 +111,20 @@ def test_a_manifest_at_fault_is_told_where_libvirtd_is_not_there_either(
     launcher = launch(manifest(cores=-1))
     assert launcher.wait() == 3, launcher.output
     assert launcher.lines[-1].endswith("spec.domain.cpu.cores: -1 is not a positive integer")
+    daemon.start()
+
+
+def test_a_libvirtd_that_goes_while_the_launcher_waits_for_cpus_is_no_wish_to_stop(
+    launch: Launch, daemon: PrivateLibvirtd, cpuset: Cpuset, two_cpus: tuple[int, int]
+) -> None:
+    cpuset.allow(two_cpus[0])
+    launcher = launch(manifest(cores=2), "--settle-timeout", "60", prefix=cpuset.prefix)
+    launcher.wait_for(f"cpuset: {two_cpus[0]}, read from ")
+    daemon.kill()
+    # So long it looks at the cpuset some times more.
+    sleep(1)
+    cpuset.allow(*two_cpus)
+    assert launcher.wait() == 7, launcher.output
+    assert launcher.lines[-1].endswith(f": the connection to {daemon.uri} is lost: the daemon is gone")
+    assert "Traceback" not in launcher.output
     daemon.start()
