@@ -118,7 +118,9 @@ def _work(asked: BinaryIO, answered: BinaryIO) -> None:
         pickle.dump(_do(job, arguments), answered)
         answered.flush()
         for module in _JOBS.values():
-            importlib.import_module(module)
+            # What cannot be imported is told with the job that needs it.
+            with suppress(ImportError):
+                importlib.import_module(module)
 
 
 def _do(job: str, arguments: tuple[object, ...]) -> tuple[object, Exception | None]:

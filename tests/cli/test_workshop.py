@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from launcher.cli import workshop as workshop_module
 from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
 from launcher.errors import Fault, GuestDestroyed, InvalidVMI
@@ -56,6 +58,14 @@ def test_a_value_that_a_job_refuses_is_a_value_error_here_too(workshop: Workshop
 def test_a_bug_of_a_job_is_a_bug_here_with_its_traceback(workshop: Workshop) -> None:
     with pytest.raises(WorkshopError, match=r"make_domain: .*\n(.*\n)*Traceback"):
         workshop.do("make_domain", 7)
+
+
+def test_what_cannot_be_imported_is_told_with_the_job_that_needs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(workshop_module._JOBS, "make_domain", "launcher.nowhere")
+    with closing(Workshop()) as workshop:
+        assert workshop.do("load_guest", EXAMPLE).name == "smallest"
+        with pytest.raises(WorkshopError, match=r"make_domain: No module named 'launcher\.nowhere'"):
+            workshop.do("make_domain", 7)
 
 
 def test_the_end_of_the_process_is_noticed(workshop: Workshop) -> None:

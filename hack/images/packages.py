@@ -1,0 +1,109 @@
+"""The launcher and the Python packages that it imports, as layers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from hack.images.errors import ImageError
+from hack.images.layers import EPOCH, Entry, folder_entries, write_layer
+
+_CHECKOUT = Path(__file__).parents[2]
+# Where Debian's Python looks for what the administrator installed.
+_SITE = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages"
+# Nothing of the environment and no folder of the caller's decides which modules are loaded (-I).
+_PROGRAM = b"""#!/usr/bin/python3 -I
+from launcher.cli import command
+
+command()
+"""
+
+
+def dependencies_key() -> str:
+    """Return what tells one set of dependencies from another: their versions in this environment, and its Python."""
+    return hashlib.sha256("\n".join((sys.version, *_requirements(), _constraints())).encode()).hexdigest()
+
+
+def write_dependencies(path: Path) -> None:
+    """Write the layer of what the launcher imports, in the versions that this environment has (and tests)."""
+    with TemporaryDirectory(dir=path.parent) as folder:
+        wheels, site = Path(folder, "wheels"), Path(folder, "site")
+        constraints = Path(folder, "constraints")
+        constraints.write_text(_constraints())
+        _pip("wheel", "--constraint", str(constraints), "--wheel-dir", str(wheels), *_requirements())
+        _install(wheels, site)
+        write_layer(path, folder_entries(site, _SITE))
+
+
+def write_launcher(path: Path) -> None:
+    """Write the layer of the launcher, installed from its own wheel, its program, and folders for mounts."""
+    with TemporaryDirectory(dir=path.parent) as folder:
+        wheels, site, source = Path(folder, "wheels"), Path(folder, "site"), Path(folder, "source")
+        # A copy: what setuptools left in the checkout at an earlier build would go into the wheel, too.
+        for file in _sources():
+            copy = source / file.relative_to(_CHECKOUT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+        _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(source))
+        _install(wheels, site)
+        program = Entry(path="usr/local/bin/virt-launcher", mode=0o755, data=_PROGRAM)
+        write_layer(path, (Entry(path="dev", mode=0o755), program, *folder_entries(site, _SITE)))
+
+
+def launcher_key() -> str:
+    """Return what tells one launcher from another: every file that goes into its wheel, and how that is done."""
+    text = hashlib.sha256(sys.version.encode())
+    for path in (*_sources(), Path(__file__)):
+        text.update(f"{path.relative_to(_CHECKOUT)}\0".encode() + path.read_bytes())
+    return text.hexdigest()
+
+
+def _sources() -> tuple[Path, ...]:
+    """Return the files of the checkout that a wheel is made of."""
+    found = [path for top in ("launcher", "templates") for path in (_CHECKOUT / top).rglob("*")]
+    files = sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
+    return (*files, *(_CHECKOUT / name for name in ("setup.cfg", "pyproject.toml", "README.md")))
+
+
+def _requirements() -> list[str]:
+    """Return the packages that the launcher is said to need."""
+    setup = ConfigParser()
+    setup.read(_CHECKOUT / "setup.cfg")
+    return setup["options"]["install_requires"].split()
+
+
+def _constraints() -> str:
+    """Return the versions in this environment, a line each."""
+    return _pip("freeze", "--exclude-editable")
+
+
+def _install(wheels: Path, site: Path) -> None:
+    """Unpack the wheels, without what is of this machine, and compile them to byte code that names its final place."""
+    _pip("install", "--no-deps", "--no-index", "--no-compile", "--target", str(site), *map(str, wheels.glob("*.whl")))
+    shutil.rmtree(site / "bin", ignore_errors=True)
+    for stray in (*site.glob("*.dist-info/direct_url.json"), *site.glob("*.dist-info/RECORD")):
+        stray.unlink()
+    compiling = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
+    _python(*compiling, "-s", str(site), "-p", f"/{_SITE}", str(site))
+
+
+def _pip(*arguments: str) -> str:
+    return _python("-m", "pip", "--quiet", "--disable-pip-version-check", *arguments)
+
+
+def _python(*arguments: str) -> str:
+    """Run this environment's Python and return its output; raises ImageError with what it was to do."""
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": str(EPOCH)}
+    environment.pop("PYTHONPATH", None)
+    result = subprocess.run(
+        [sys.executable, *arguments], check=False, stdout=subprocess.PIPE, env=environment, text=True
+    )
+    if result.returncode != 0:
+        raise ImageError(f"python {' '.join(arguments)[:80]} failed (status {result.returncode}); its reason is above")
+    return result.stdout
