@@ -24,6 +24,7 @@ from launcher.domain.names import domain_name
 from launcher.errors import DoesNotFit, GuestDestroyed, HypervisorError
 from launcher.host.cgroup import read_allowed_cpus
 from launcher.host.sysfs import read_host
+from launcher.hypervisor.capability import prepare_capabilities
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineState
 from launcher.observe.outlet import Outlet
 from launcher.planner.model import Pinning
@@ -117,6 +118,8 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     guest, options = beginning.guest, beginning.options
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
+    if options.connect is None:
+        prepare_capabilities(realtime=guest.cpu.realtime_vcpus is not None)
     pinning = _plan(beginning)
     order = DomainOrder(
         guest=guest,

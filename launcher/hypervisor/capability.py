@@ -1,0 +1,55 @@
+"""The right to realtime scheduling: taken up by the launcher where its container has it, and never left to QEMU.
+
+libvirt's embedded driver makes vCPU threads SCHED_FIFO from within this process (sched_setscheduler(2)): by the
+capability CAP_SYS_NICE, or by QEMU's own limit for realtime priorities. A user other than root gets the capability from
+the file of the interpreter, where it is permitted but not effective, or from the ambient set (capabilities(7)).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+
+from launcher.errors import HypervisorError
+
+_CAP_SYS_NICE = 1 << 23  # include/uapi/linux/capability.h
+_VERSION_3 = 0x20080522
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # include/uapi/linux/prctl.h
+
+_NEEDED = (
+    "realtime: the guest's vCPUs are to be SCHED_FIFO, and this process may not make them so; in a container it needs "
+    "the capability SYS_NICE (a Pod's capabilities.add, podman's --cap-add) or --ulimit rtprio=1"
+)
+
+
+class _Header(ctypes.Structure):
+    _fields_ = (("version", ctypes.c_uint32), ("pid", ctypes.c_int))
+
+
+class _Half(ctypes.Structure):
+    """The first or the last 32 capabilities of a thread."""
+
+    _fields_ = (("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32))
+
+
+def prepare_capabilities(*, realtime: bool) -> None:
+    """Let QEMU inherit no capability, and take up the one that a realtime guest's threads need to be made SCHED_FIFO.
+
+    Call in the thread that starts those which call libvirt: each thread has capabilities of its own, at first those of
+    the thread that started it. Raises HypervisorError where realtime scheduling is denied.
+    """
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    if realtime and not _take_up(libc) and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] == 0:
+        raise HypervisorError(_NEEDED)
+
+
+def _take_up(libc: ctypes.CDLL) -> bool:
+    """Make CAP_SYS_NICE effective, and tell whether it is."""
+    header, halves = _Header(version=_VERSION_3, pid=0), (_Half * 2)()
+    libc.capget(ctypes.byref(header), halves)
+    if not halves[0].permitted & _CAP_SYS_NICE:
+        return False
+    halves[0].effective |= _CAP_SYS_NICE
+    status: int = libc.capset(ctypes.byref(header), halves)
+    return status == 0
