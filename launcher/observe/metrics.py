@@ -69,10 +69,13 @@ METRICS = (
     _gauge("condition", "1 for the status that the condition has, 0 for the others.", "type", "status"),
     _gauge("start_up_seconds", "How long a step of the start took.", "step"),
     _gauge("loop_silence_seconds", "Time since the supervisor's loop last went round."),
-    _gauge("pinning_verified", "1 where the kernel reports the planned affinity for every thread, else 0."),
+    _gauge(
+        "pinning_verified",
+        "1 where the kernel reports the planned affinity for every thread, else 0; absent under --drift off.",
+    ),
     _gauge("pinning_verified_time_seconds", "When the whole plan was last confirmed, in seconds since the epoch."),
     _gauge("threads", "QEMU's threads at the last look.", "role"),
-    _gauge("threads_drifted", "Threads that were not as planned at the last look.", "role"),
+    _gauge("threads_drifted", "Threads that were not as planned at the last look; absent under --drift off.", "role"),
     _counter("drifts_total", "Threads found elsewhere than planned.", "role"),
     _counter("repairs_total", "Threads put back to where they were planned.", "role"),
     _gauge("cpuset_cpus", "CPUs in the container's cpuset."),
@@ -174,7 +177,7 @@ def _condition_samples(snapshot: Snapshot) -> Iterator[Sample]:
     for condition in snapshot.conditions or conditions((), snapshot, snapshot.phase_since):
         for status in ConditionStatus:
             yield _sample("condition", status is condition.status, condition.type, status)
-        if condition.type is ConditionType.PINNING_VERIFIED:
+        if condition.type is ConditionType.PINNING_VERIFIED and snapshot.is_watched:
             yield _sample("pinning_verified", condition.status is ConditionStatus.TRUE)
 
 
@@ -182,7 +185,8 @@ def _pinning_samples(snapshot: Snapshot) -> Iterator[Sample]:
     if snapshot.verified_at is not None:
         yield _sample("pinning_verified_time_seconds", snapshot.verified_at)
     yield from _by_kind("threads", Counter(thread.role.kind for thread in snapshot.threads))
-    yield from _by_kind("threads_drifted", Counter(drift.role.kind for drift in snapshot.drifts))
+    if snapshot.is_watched:
+        yield from _by_kind("threads_drifted", Counter(drift.role.kind for drift in snapshot.drifts))
     yield from _by_kind("drifts_total", _times(snapshot.drift_counts))
     yield from _by_kind("repairs_total", _times(snapshot.repair_counts))
     yield _sample("cpuset_cpus", len(CPUSet.parse(snapshot.cpuset)))

@@ -17,6 +17,9 @@ from launcher.supervise.snapshot import (
     Snapshot,
 )
 
+# What was true at the start and is nobody's claim since.
+_NOT_WATCHED = "NotWatched"
+
 # A message names so many drifted threads; the status lists all of them anyway.
 _MOST_NAMED = 8
 
@@ -69,11 +72,14 @@ def _claims(snapshot: Snapshot) -> tuple[_Claim, ...]:
 
 
 def _ready(snapshot: Snapshot, pinning: _Claim) -> _Claim:
-    """Running and verified (DESIGN, "Proof and supervision")."""
+    """Running and verified (DESIGN, "Proof and supervision"); who does not want it watched wants no probe to fail."""
     if snapshot.phase is not Phase.RUNNING:
         return _claim(
             ConditionType.READY, ConditionStatus.FALSE, _word(snapshot.phase), f"the guest is {snapshot.phase}"
         )
+    if pinning.reason == _NOT_WATCHED:
+        message = f"the guest runs, and its pinning was {pinning.message}"
+        return _claim(ConditionType.READY, ConditionStatus.TRUE, "RunningUnwatched", message)
     if pinning.status is not ConditionStatus.TRUE:
         return _claim(ConditionType.READY, ConditionStatus.FALSE, pinning.reason, pinning.message)
     return _claim(
@@ -89,6 +95,9 @@ def _pinning_verified(snapshot: Snapshot) -> _Claim:
         return _claim(type_, ConditionStatus.FALSE, "Drifted", _drifts_in_words(snapshot))
     if snapshot.verified_at is None:
         return _claim(type_, ConditionStatus.UNKNOWN, "NotYetVerified", "the threads' affinity was not compared yet")
+    if not snapshot.is_watched:
+        message = f"as planned at {rfc3339(snapshot.verified_at)}, and not looked at since: --drift off"
+        return _claim(type_, ConditionStatus.UNKNOWN, _NOT_WATCHED, message)
     if snapshot.pinning.degraded:
         message = f"vCPUs share CPUs: the cpuset {snapshot.pinning.cpuset} no longer suffices"
         return _claim(type_, ConditionStatus.FALSE, "CPUsetTooSmall", message)

@@ -469,6 +469,7 @@ class Supervisor:
             threads=self._threads,
             drifts=self._found,
             verified_at=self._verified_at,
+            is_watched=assignment.drift_policy is not DriftPolicy.OFF,
             paused_reason=self._paused_reason,
             drift_counts=self._tally.drifts,
             repair_counts=self._tally.repairs,

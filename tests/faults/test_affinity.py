@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from tests.faults.conftest import Launch, clean_root, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import wait_until
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +135,12 @@ def test_the_policy_off_looks_at_nothing_after_the_proof(
     moved: Callable[[str], tuple[Launcher, int]], two_cpus: tuple[int, int]
 ) -> None:
     launcher, tid = moved("off")
+    command = [sys.executable, "-m", "launcher", "status", "--root", str(launcher.root)]
+    status = subprocess.run(command, capture_output=True, text=True, check=True, env=environment_of_a_checkout()).stdout
     launcher.signal(signal.SIGTERM)
     launcher.wait_for("asked: ask to shut down")
     assert os.sched_getaffinity(tid) == {two_cpus[0]}
+    assert re.search(r"PinningVerified Unknown NotWatched: as planned at .*--drift off", " ".join(status.split()))
     assert destroy(launcher) == 9
     assert lines_of(launcher, "verified:")
     assert not lines_of(launcher, "drifted:")

@@ -30,6 +30,14 @@ ROWS = {
     "vCPUs that share CPUs are not verified": (
         snapshot(pinning=replace(pinning_of(), degraded=True)), VERIFIED, "False", "CPUsetTooSmall",
     ),
+    "what is not watched is unknown": (snapshot(is_watched=False), VERIFIED, "Unknown", "NotWatched"),
+    "a guest that is not watched is ready": (snapshot(is_watched=False), READY, "True", "RunningUnwatched"),
+    "what is not watched is not verified before its proof": (
+        snapshot(is_watched=False, phase=Phase.UNPROVED, verified_at=None), VERIFIED, "Unknown", "NotYetVerified",
+    ),
+    "what is not watched and differed at the last look is not verified": (
+        drifted(is_watched=False), VERIFIED, "False", "Drifted",
+    ),
     "a partition proves the CPUs exclusive": (snapshot(), EXCLUSIVE, "True", "Proven"),
     "a likely cpuset leaves it unknown": (snapshot(exclusivity=Exclusivity.LIKELY), EXCLUSIVE, "Unknown", "Likely"),
     "a shared cpuset is not exclusive": (snapshot(exclusivity=Exclusivity.SHARED), EXCLUSIVE, "False", "Shared"),
@@ -73,6 +81,11 @@ def test_a_condition_names_eight_of_many_drifts() -> None:
 def test_a_guest_without_dedicated_cpus_says_so() -> None:
     undedicated = replace(pinning_of(), vcpus=())
     assert condition_of(snapshot(pinning=undedicated), VERIFIED).message.endswith("the guest has no dedicated CPUs")
+
+
+def test_a_guest_that_is_not_watched_says_when_it_was_verified_and_why_not_since() -> None:
+    message = condition_of(snapshot(is_watched=False), VERIFIED).message
+    assert message == "as planned at 2026-01-31T10:00:05Z, and not looked at since: --drift off"
 
 
 def test_every_type_has_a_condition_in_a_fixed_order() -> None:

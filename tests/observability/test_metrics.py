@@ -13,7 +13,7 @@ from launcher.observe.metrics import METRICS, MetricKind, Sample, exposition, sa
 from launcher.observe.schedstat import ThreadTimes
 from launcher.supervise.lifecycle import Phase
 from launcher.supervise.snapshot import Snapshot
-from tests.observability.snapshots import drifted, snapshot
+from tests.observability.snapshots import TEN_O_CLOCK, drifted, snapshot
 
 TIMES = {
     4711: ThreadTimes(last_cpu=3, ran_s=1.5, waited_s=0.25),
@@ -125,6 +125,13 @@ def test_a_drifted_guest_is_not_verified_and_says_who_drifted() -> None:
     assert exported["virt_launcher_threads_drifted", (("role", "vcpu"),)] == 1.0
     assert exported["virt_launcher_threads_drifted", (("role", "iothread"),)] == 1.0
     assert ("virt_launcher_pinning_verified_time_seconds", ()) not in exported
+
+
+def test_of_a_guest_that_is_not_watched_nothing_is_claimed_but_when_it_was_verified() -> None:
+    exported = _exported(snapshot(is_watched=False))
+    names = {name for name, _labels in exported}
+    assert not names & {"virt_launcher_pinning_verified", "virt_launcher_threads_drifted"}
+    assert exported["virt_launcher_pinning_verified_time_seconds", ()] == TEN_O_CLOCK + 5
 
 
 @pytest.mark.parametrize("phase", Phase)
