@@ -30,7 +30,7 @@ from launcher.planner.model import Pinning
 from launcher.supervise.children import ChildReaper, describe_wait_status, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.damping import MOST_REPAIRS, Damped, History, damp
-from launcher.supervise.drift import Drift, drifts, moves, repairs
+from launcher.supervise.drift import Drift, Repair, drifts, moves, repairs
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -48,7 +48,7 @@ from launcher.supervise.lifecycle import (
     is_alive,
     step,
 )
-from launcher.supervise.repairer import configure, put_right
+from launcher.supervise.repairer import Repairer, configure
 from launcher.supervise.roles import ObservedThread, ThreadKind
 from launcher.supervise.snapshot import Exclusivity, Snapshot, StartUpPhase
 from launcher.supervise.tally import Tally
@@ -61,9 +61,14 @@ _log = logging.getLogger(__name__)
 WATCH_INTERVAL_S = 0.75
 # The loop turns at least so often, so that a liveness probe can tell a guest that has nothing to say from a stuck loop.
 BEAT_INTERVAL_S = 5.0
-# Threads come and go while QEMU starts: a proof that fails is repaired and tried again.
+# Threads come and go while QEMU starts: a proof that fails is repaired and tried again. What was repaired is looked at
+# a while later, longer each time: whoever moved the thread may do it again, and has to get a CPU for that.
 PROOF_ATTEMPTS = 5
-PROOF_PAUSE_S = 0.05
+PROOF_PAUSE_S = 0.1
+# What a proof may wait for libvirt in all, where QEMU is another user's: as long as for one call that hangs.
+PROOF_REPAIR_S = 10.0
+# The running guest's loop waits so long; what libvirt does later is seen at the next look.
+REPAIR_S = 1.0
 # A QEMU that is being killed has let go of all its threads within milliseconds.
 VANISHED_PAUSE_S = 0.05
 # A daemon that restarts is back within seconds; a look every second costs nothing, and the guest runs meanwhile.
@@ -137,6 +142,7 @@ class Supervisor:
         self._found: tuple[Drift, ...] = ()
         self._verified_at: float | None = None
         self._tally = Tally()
+        self._repairer = Repairer()
         self._history = History()
         # The threads that were told to be flapping, the last reason for which the cpuset could not be read, the plan
         # that the domain has on record, and who is at work on that and on the lost connection.
@@ -255,14 +261,14 @@ class Supervisor:
         """Compare plan and kernel, repair and compare again; the guest runs only after the comparison holds."""
         if self._is_watching():
             self._watch_cpuset()
+        ends_s = time.monotonic() + (PROOF_REPAIR_S if self._state.phase is Phase.UNPROVED else REPAIR_S)
         for attempt in range(PROOF_ATTEMPTS):
             self._look()
             if not self._found:
                 return self._report_proof()
             _log.info("differs: %s", _listed(self._found))
-            for repair in repairs(self._found):
-                put_right(self.machine, repair)
-            time.sleep(PROOF_PAUSE_S * attempt)
+            self._put_right(repairs(self._found), max(ends_s - time.monotonic(), 0.0))
+            time.sleep(PROOF_PAUSE_S * (attempt + 1))
         return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
     def _report_proof(self) -> None:
@@ -330,9 +336,11 @@ class Supervisor:
         newborn = tuple(
             drift for drift in self._found if drift.role.kind is ThreadKind.WORKER and drift.tid not in known
         )
-        for repair in repairs(newborn):
-            put_right(self.machine, repair)
+        self._put_right(repairs(newborn))
         return bool(newborn)
+
+    def _put_right(self, wanted: tuple[Repair, ...], timeout_s: float = REPAIR_S) -> tuple[Repair, ...]:
+        return self._repairer.put_right(self.machine, wanted, timeout_s=timeout_s)
 
     def _answer(self, now_s: float) -> None:
         match self._assignment.drift_policy:
@@ -347,9 +355,8 @@ class Supervisor:
         damped = damp(self._history, repairs(self._found), now_s)
         self._history = damped.history
         self._tell_flapping(damped)
-        for repair in damped.wanted:
-            if put_right(self.machine, repair):
-                self._tally = self._tally.with_repair(repair.role.kind)
+        for repair in self._put_right(damped.wanted):
+            self._tally = self._tally.with_repair(repair.role.kind)
         # What moves QEMU's threads, such as a cpuset rewritten on an old kernel, moves the launcher's own as well.
         self._confine(self._pinning.emulator)
         if damped.wanted:
@@ -397,8 +404,7 @@ class Supervisor:
         )
         self._confine(pinning.emulator)
         self._look()
-        for repair in repairs(self._found):
-            put_right(self.machine, repair)
+        self._put_right(repairs(self._found))
         self._call_soon(self._record_plan)
 
     def _record_plan(self) -> None:

@@ -41,6 +41,39 @@ def test_a_vcpu_that_cannot_be_proved_is_named_and_the_guest_never_runs(
     assert not lines_of(launcher, "asked: resume")
 
 
+# Waits for the QEMU whose pid file this is to have a vCPU, and gives that all of the CPUs, again and again.
+HAMMER = """
+import os, pathlib, sys
+pid_file, cpus = pathlib.Path(sys.argv[1]), {int(cpu) for cpu in sys.argv[2:]}
+print("ready", flush=True)
+while not pid_file.exists() or not pid_file.read_text():
+    pass
+while True:
+    for task in pathlib.Path(f"/proc/{int(pid_file.read_text())}/task").iterdir():
+        if (task / "comm").read_text().startswith("CPU "):
+            while True:
+                os.sched_setaffinity(int(task.name), cpus)
+"""
+
+
+def test_a_vcpu_that_somebody_moves_again_and_again_is_named_and_the_guest_never_runs(
+    launch: Launch, root: Path, two_cpus: tuple[int, int]
+) -> None:
+    words = [sys.executable, "-c", HAMMER, str(root / "run/qemu/tests_demo.pid"), *map(str, two_cpus)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as hammer:
+        try:
+            assert hammer.stdout is not None
+            hammer.stdout.readline()
+            launcher = launch(manifest(cores=1, isolate=True))
+            assert launcher.wait() == 10, launcher.output
+        finally:
+            hammer.kill()
+    launcher.wait_for(r"ended: not pinned as planned: vcpu 0 \(thread \d+, 'CPU 0/TCG'\): planned .*\(exit status 10\)")
+    launcher.wait_for("repaired: vcpu 0 to CPU ")
+    assert not lines_of(launcher, "asked: resume")
+    assert not lines_of(launcher, "phase: proved")
+
+
 CHURN = """
 import sys, threading
 while True:
