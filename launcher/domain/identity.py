@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lxml import etree
+from msgspec.structs import replace
 
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, domain_name
@@ -12,7 +13,7 @@ from launcher.planner.model import Pinning
 
 
 def fill_identity(domain: Element, blueprint: Blueprint) -> None:
-    """Write type, name, UUID and metadata; the plan goes in whole, so that an adopting launcher need not guess."""
+    """Write type, name, UUID and metadata; the plan goes in, so that an adopting launcher need not guess."""
     domain.set("type", blueprint.virt_type)
     add(domain, "name", domain_name(blueprint.guest))
     if blueprint.guest.uuid is not None:
@@ -26,11 +27,16 @@ def plan_record(pinning: Pinning) -> str:
     It has no namespace: virDomainSetMetadata gives it one, and refuses an element that declares it already.
     """
     plan = etree.Element("plan")
-    plan.text = to_json(pinning)
+    plan.text = _record(pinning)
     return etree.tostring(plan, encoding="unicode")
 
 
 def _plan_element(pinning: Pinning) -> Element:
     plan = etree.Element(f"{{{PLAN_NAMESPACE}}}plan", nsmap={PLAN_PREFIX: PLAN_NAMESPACE})
-    plan.text = to_json(pinning)
+    plan.text = _record(pinning)
     return plan
+
+
+def _record(pinning: Pinning) -> str:
+    """Write down where every thread belongs, but not why: of 512 vCPUs that is two thirds, and `plan` says it anew."""
+    return to_json(replace(pinning, reasons=()))

@@ -15,6 +15,8 @@ from launcher.domain.identity import plan_record
 from launcher.domain.names import PLAN_NAMESPACE, RUN_MARK, RUN_NAMESPACE
 from launcher.domain.read import read_agent_connected, read_has_run, read_plan, read_type, read_vcpus
 from launcher.domain.render import render
+from launcher.planner.document import to_json
+from launcher.planner.model import Reason
 from launcher.vmi.guest import KernelBoot
 from tests.domain.blueprints import BLUEPRINTS, pinned_kernel_boot
 from tests.goldens import assert_golden
@@ -55,7 +57,8 @@ def test_the_domain_xml_is_valid_by_libvirts_schema(name: str, schema: etree.Rel
 def test_the_plan_is_read_back_as_it_was_written(name: str) -> None:
     blueprint = BLUEPRINTS[name]()
     xml = _rendered(name)
-    wanted = (blueprint.pinning, blueprint.virt_type, blueprint.guest.cpu.topology.vcpus, False)
+    recorded = replace(blueprint.pinning, reasons=())
+    wanted = (recorded, blueprint.virt_type, blueprint.guest.cpu.topology.vcpus, False)
     assert (read_plan(xml), read_type(xml), read_vcpus(xml), read_has_run(xml)) == wanted
 
 
@@ -68,6 +71,19 @@ def test_a_record_is_read_back_once_libvirt_has_put_it_into_its_namespace() -> N
     mark = RUN_MARK.replace("<has-run", f"<r:has-run xmlns:r='{RUN_NAMESPACE}'")
     xml = f"<domain><metadata>{record}{mark}</metadata></domain>"
     assert (read_plan(xml), read_has_run(xml)) == (pinning, True)
+
+
+def test_a_record_says_where_and_not_why() -> None:
+    reason = Reason(thread="vcpu 0", text="the lowest free CPU")
+    explained = replace(pinned_kernel_boot().pinning, reasons=(reason,))
+    assert plan_record(explained) == plan_record(replace(explained, reasons=()))
+    assert reason.text not in plan_record(explained)
+
+
+def test_a_record_of_the_version_before_is_read_with_its_reasons() -> None:
+    explained = replace(pinned_kernel_boot().pinning, reasons=(Reason(thread="vcpu 0", text="the lowest free CPU"),))
+    xml = f"<domain><metadata><a:plan xmlns:a='{PLAN_NAMESPACE}'>{to_json(explained)}</a:plan></metadata></domain>"
+    assert read_plan(xml) == explained
 
 
 @pytest.mark.parametrize(("state", "wanted"), [("connected", True), ("disconnected", False), ("", False)])
