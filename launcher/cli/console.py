@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import termios
+import time
 import tty
 from argparse import Namespace
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ KEYBOARD = 0
 SCREEN = 1
 # Ctrl-], the way out that telnet, virsh and virtctl have.
 LEAVE = b"\x1d"
+# QEMU takes a connection within milliseconds.
+SERVE_TIMEOUT_S = 2.0
+_SERVE_INTERVAL_S = 0.02
+# SS_CONNECTING, not accepted yet, and SS_CONNECTED (include/uapi/linux/net.h).
+_WAITING, _SERVED = "02", "03"
+_BUSY = "somebody is attached already, and QEMU serves one console at a time"
 _READ_BYTES = 4096
 # So much waits here while the guest does not read; beyond that the keyboard waits.
 _MOST_UNSENT = 65536
@@ -39,14 +46,41 @@ def run(options: Namespace) -> ExitStatus:
 
 def _connect(path: Path) -> socket.socket:
     console = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Not to wait where others wait already: connect(2) then fails at once.
+    console.settimeout(0.0)
     try:
         console.connect(str(path))
+        _wait_until_served(path)
+    except BlockingIOError:
+        console.close()
+        raise HypervisorError(f"{path}: {_BUSY}") from None
+    except HypervisorError:
+        console.close()
+        raise
     except OSError as error:
         console.close()
         words = "no guest listens there" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else error
         raise HypervisorError(f"{path}: {words}; --root or --socket says where its console is") from error
-    console.settimeout(0.0)
     return console
+
+
+def _wait_until_served(path: Path) -> None:
+    """Wait until QEMU has taken the connection; raises HypervisorError where it does not.
+
+    It serves one console at a time and leaves the others in the socket's queue, where they look connected.
+    """
+    ends_s = time.monotonic() + SERVE_TIMEOUT_S
+    while _WAITING in (states := _states(str(path.absolute()))):
+        if time.monotonic() >= ends_s:
+            reason = _BUSY if _SERVED in states else f"QEMU does not answer within {SERVE_TIMEOUT_S:g} s"
+            raise HypervisorError(f"{path}: {reason}")
+        time.sleep(_SERVE_INTERVAL_S)
+
+
+def _states(path: str) -> set[str]:
+    """Return the states of the sockets of this name (unix_seq_show in the kernel's net/unix/af_unix.c)."""
+    rows = (line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text(errors="replace").splitlines())
+    return {row[5] for row in rows if len(row) == 8 and row[7] == path}
 
 
 @contextmanager

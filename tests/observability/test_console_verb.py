@@ -144,3 +144,27 @@ def test_a_reader_that_goes_away_ends_it(tmp_path: Path, guest: socket.socket) -
             serial.sendall(b"x" * 10)
             assert console.wait(PATIENCE_S) == 0
             assert read_all(serial) == b""
+
+
+def test_a_second_console_is_refused_in_one_line_while_the_first_is_attached(
+    tmp_path: Path, guest: socket.socket
+) -> None:
+    with _console(tmp_path, subprocess.PIPE, subprocess.PIPE) as first, _accept(guest) as serial:
+        second = _console(tmp_path, subprocess.PIPE, subprocess.PIPE)
+        _said, error = second.communicate(timeout=PATIENCE_S)
+        assert second.returncode == 7
+        assert error.decode().splitlines() == [
+            f"virt-launcher: {tmp_path}/serial: somebody is attached already, and QEMU serves one console at a time"
+        ]
+        serial.sendall(b"still here\n")
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"still here\n"
+        assert first.stdin is not None
+        first.stdin.close()
+
+
+def test_a_console_that_nobody_serves_any_more_is_refused_in_one_line(tmp_path: Path, guest: socket.socket) -> None:
+    console = _console(tmp_path, subprocess.PIPE, subprocess.PIPE)
+    _said, error = console.communicate(timeout=PATIENCE_S)
+    assert console.returncode == 7
+    assert error.decode().splitlines() == [f"virt-launcher: {tmp_path}/serial: QEMU does not answer within 2 s"]
