@@ -266,7 +266,7 @@ class Supervisor:
         return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
     def _report_proof(self) -> None:
-        self._confine(self._pinning.emulator)
+        self._confine(self._pinning.launcher)
         _log.info("verified: %d threads run where they were planned", len(self._threads))
         self._on_proved(self._pinning, self._threads)
         self._events.put(Proved())
@@ -351,7 +351,7 @@ class Supervisor:
             if put_right(self.machine, repair):
                 self._tally = self._tally.with_repair(repair.role.kind)
         # What moves QEMU's threads, such as a cpuset rewritten on an old kernel, moves the launcher's own as well.
-        self._confine(self._pinning.emulator)
+        self._confine(self._pinning.launcher)
         if damped.wanted:
             self._look_for_drift()
 
@@ -395,7 +395,7 @@ class Supervisor:
             ", ".join(f"{move.role} to CPU {move.cpus}" for move in moved) or "nothing moves",
             "; degraded: vCPUs share CPUs" if pinning.degraded else "",
         )
-        self._confine(pinning.emulator)
+        self._confine(pinning.launcher)
         self._look()
         for repair in repairs(self._found):
             put_right(self.machine, repair)
