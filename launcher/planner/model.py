@@ -74,6 +74,13 @@ class Pinning(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
+    @property
+    def launcher(self) -> CPUSet:
+        """The CPUs for the launcher's own threads: the emulator's, or the IOThread pool's if that spares the vCPUs."""
+        pinned = CPUSet.of(pin.cpu for pin in self.vcpus)
+        apart = self.housekeeping - pinned
+        return apart if apart and self.emulator & pinned else self.emulator
+
     def vcpu_cpus(self, vcpu: int) -> CPUSet:
         """Return the CPUs that this vCPU's thread may run on; the whole cpuset where nothing is pinned one to one."""
         for pin in self.vcpus:

@@ -272,7 +272,7 @@ class Supervisor:
         return self._events.put(Disproved(detail=f"not pinned as planned: {_listed(self._found)}"))
 
     def _report_proof(self) -> None:
-        self._confine(self._pinning.emulator)
+        self._confine(self._pinning.launcher)
         _log.info("verified: %d threads run where they were planned", len(self._threads))
         self._on_proved(self._pinning, self._threads)
         self._events.put(Proved())
@@ -358,7 +358,7 @@ class Supervisor:
         for repair in self._put_right(damped.wanted):
             self._tally = self._tally.with_repair(repair.role.kind)
         # What moves QEMU's threads, such as a cpuset rewritten on an old kernel, moves the launcher's own as well.
-        self._confine(self._pinning.emulator)
+        self._confine(self._pinning.launcher)
         if damped.wanted:
             self._look_for_drift()
 
@@ -402,7 +402,7 @@ class Supervisor:
             ", ".join(f"{move.role} to CPU {move.cpus}" for move in moved) or "nothing moves",
             "; degraded: vCPUs share CPUs" if pinning.degraded else "",
         )
-        self._confine(pinning.emulator)
+        self._confine(pinning.launcher)
         self._look()
         self._put_right(repairs(self._found))
         self._call_soon(self._record_plan)

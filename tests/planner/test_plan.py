@@ -106,6 +106,20 @@ def test_every_thread_has_the_cpus_of_its_role(guest: Guest, cpulist: str, roles
     assert _roles(plan(guest, a_host(cores=4), allow(cpulist))) == roles
 
 
+@pytest.mark.parametrize(
+    ("guest", "cpulist", "launcher"),
+    [
+        pytest.param(a_guest(1, 1, 2, isolate=True), "0-2", "2", id="on the isolated emulator's"),
+        pytest.param(a_guest(1, 1, 2), "0-3", "2-3", id="on the CPUs that are left over"),
+        pytest.param(a_guest(1, 1, 2, policy=_POOL, pool=2, disks=_DISKS), "0-3", "2-3", id="on the IOThread pool's"),
+        pytest.param(a_guest(1, 1, 2), "0-1", "0-1", id="everywhere, where every CPU is a vCPU's"),
+        pytest.param(a_guest(dedicated=False), "0-1", "0-1", id="everywhere, where nothing is dedicated"),
+    ],
+)
+def test_the_launcher_keeps_off_the_vcpus_cpus(guest: Guest, cpulist: str, launcher: str) -> None:
+    assert str(plan(guest, a_host(cores=4), allow(cpulist)).launcher) == launcher
+
+
 def test_shortage_of_one_cpu_is_an_error_that_says_everything() -> None:
     guest = a_guest(1, 2, 2, isolate=True, policy=_POOL, pool=1)
     with pytest.raises(DoesNotFit) as refused:

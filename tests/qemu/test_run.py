@@ -65,6 +65,22 @@ def test_an_isolated_emulator_and_its_iothread_have_their_own_cpu(
     assert own == {(emulator,)}, "the launcher's own threads keep off the vCPU's CPU"
 
 
+def test_the_launcher_keeps_to_the_iothread_pool_where_the_emulator_has_no_cpu_of_its_own(
+    launch: Launch, two_cpus: tuple[int, int], tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    vmi = manifest(cores=1, disks=(disk,))
+    vmi["spec"]["domain"] |= {"ioThreadsPolicy": "supplementalPool", "ioThreads": {"supplementalPoolThreadCount": 1}}
+    launcher = launch(vmi)
+    launcher.wait_for("phase: running")
+    threads = allowed_by_status(launcher.qemu_pid())
+    own = {tuple(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{launcher.process.pid}/task").iterdir()}
+    launcher.end_by_force()
+    assert {int(threads[name]) for name in ("CPU 0/TCG", "IO iothread1")} == set(two_cpus)
+    assert own == {(int(threads["IO iothread1"]),)}
+
+
 def test_nothing_of_the_guest_runs_before_the_proof(launch: Launch, root: Path) -> None:
     launcher = launch(manifest())
     launcher.wait_for("verified:")
