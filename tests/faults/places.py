@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import signal
@@ -58,8 +59,22 @@ def cpuset_of(*cpus: int) -> Iterator[Cpuset]:
         cpuset.allow(*cpus)
         yield cpuset
     finally:
-        wait_until(lambda: not (folder / "cgroup.procs").read_text(), f"everything in {folder} has ended")
-        folder.rmdir()
+        _remove_group(folder)
+
+
+def _remove_group(folder: Path) -> None:
+    """Remove a control group as soon as all that ran in it is gone: in version 2 a zombie counts that nobody sees."""
+
+    def removed() -> bool:
+        try:
+            folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
+
+    wait_until(removed, f"everything in {folder} has ended")
 
 
 def _cpuset_parent() -> Path:
@@ -68,12 +83,17 @@ def _cpuset_parent() -> Path:
         _number, controllers, path = line.split(":", 2)
         if "cpuset" in controllers.split(","):
             return _mounted("cgroup", "cpuset", path)
+    return _handing_on("cpuset", "the faults of a cpuset need")
+
+
+def _handing_on(controller: str, who_needs: str) -> Path:
+    """Find the own group of version 2 or the nearest ancestor that hands the controller on to its children."""
     own = _mounted("cgroup2", "", Path("/proc/self/cgroup").read_text().rpartition("0::")[2].strip())
     for folder in (own, *own.parents):
         control = folder / "cgroup.subtree_control"
-        if control.exists() and "cpuset" in control.read_text().split():
+        if control.exists() and controller in control.read_text().split():
             return folder
-    pytest.fail(f"the faults of a cpuset need a control group that hands on the cpuset controller, none above {own}")
+    pytest.fail(f"{who_needs} a control group that hands on the controller {controller}, none above {own}")
 
 
 def _mounted(filesystem: str, option: str, path: str) -> Path:
@@ -94,18 +114,28 @@ def _type_of(folder: Path) -> str:
 @contextmanager
 def quota_group(cpus: float) -> Iterator[Cpuset]:
     """Make a control group with a quota of so many CPUs' time in each period, and remove it."""
-    parent = _mounted("cgroup", "cpu", "")
+    parent = _quota_parent()
     folder = parent / f"virt-launcher-test-{os.getpid()}"
     try:
         folder.mkdir()
     except OSError as error:
         pytest.fail(f"the quota needs a control group of its own: {folder}: {error.strerror}")
     try:
-        (folder / "cpu.cfs_quota_us").write_text(str(int(cpus * 100_000)))
+        if _type_of(parent) == "cgroup2":
+            (folder / "cpu.max").write_text(f"{int(cpus * 100_000)} 100000")
+        else:
+            (folder / "cpu.cfs_quota_us").write_text(str(int(cpus * 100_000)))
         yield Cpuset(folder)
     finally:
-        wait_until(lambda: not (folder / "cgroup.procs").read_text(), f"everything in {folder} has ended")
-        folder.rmdir()
+        _remove_group(folder)
+
+
+def _quota_parent() -> Path:
+    """Find the folder below which a quota can be set: the top of version 1, an ancestor in version 2."""
+    groups = Path("/proc/self/cgroup").read_text().splitlines()
+    if any("cpu" in line.split(":", 2)[1].split(",") for line in groups):
+        return _mounted("cgroup", "cpu", "")
+    return _handing_on("cpu", "the quota needs")
 
 
 @contextmanager

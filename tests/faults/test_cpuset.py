@@ -58,7 +58,8 @@ def test_a_widened_cpuset_moves_nothing(cpuset: Cpuset, launch: Launch, two_cpus
     launcher.wait_for("phase: running")
     cpuset.allow(first, second)
     launcher.wait_for("replanned: nothing moves")
-    assert affinity_of(launcher, "CPU 0/TCG") == {first}
+    # A kernel before 6.2 has let the thread go anywhere meanwhile.
+    wait_until(lambda: affinity_of(launcher, "CPU 0/TCG") == {first}, "vCPU 0 is where it was")
     assert destroy(launcher) == 9
 
 
@@ -172,9 +173,9 @@ def test_a_cpuset_that_loses_a_planned_cpu_during_the_start_is_the_end_of_the_st
 
 
 def test_a_quota_below_the_cpus_is_told_with_its_file(launch: Launch) -> None:
-    with quota_group(0.5) as group:
+    with quota_group(1.5) as group:
         launcher = launch(manifest(), prefix=group.prefix)
-        launcher.wait_for(rf"quota: .*{group.folder.name}/cpu.cfs_quota_us allows 0.50 CPUs of time, the guest has 2")
+        launcher.wait_for(rf"quota: .*{group.folder.name}/cpu.(cfs_quota_us|max) allows 1.50 CPUs of time, the guest has 2")
         assert destroy(launcher) == 9
 
 
