@@ -63,6 +63,18 @@ def test_a_widened_cpuset_moves_nothing(cpuset: Cpuset, launch: Launch, two_cpus
     assert destroy(launcher) == 9
 
 
+def test_what_shows_that_the_cpus_are_exclusive_is_weighed_again_when_the_cpuset_changes(
+    cpuset: Cpuset, launch: Launch, two_cpus: tuple[int, int]
+) -> None:
+    cpuset.allow(two_cpus[0])
+    launcher = launch(manifest(cores=1), prefix=cpuset.prefix)
+    launcher.wait_for("exclusive: likely; the cpuset holds exactly the 1 CPUs that the guest needs")
+    launcher.wait_for("phase: running")
+    cpuset.allow(*two_cpus)
+    launcher.wait_for("exclusive: not shown; the cpuset holds 2 of the machine's .* CPUs, the guest needs 1")
+    assert destroy(launcher) == 9
+
+
 def test_a_cpuset_rewritten_identically_changes_nothing(
     cpuset: Cpuset, launch: Launch, two_cpus: tuple[int, int]
 ) -> None:
