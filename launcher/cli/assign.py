@@ -33,7 +33,6 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
             raise HostError(f"the manifest has {guest.cpu.topology.vcpus} vCPUs by now, the guest {found.vcpus}")
         return replan(pinning, guest, read_host(tree, native_arch()), allowed)
 
-    exclusive = grade_cpus(guest, found.pinning, beginning.options)
     warn_of_quota(guest, found.pinning)
     return Assignment(
         namespace=guest.namespace,
@@ -46,10 +45,9 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         read_allowed=allowed.read,
         replan=plan_anew,
         record=record,
+        grade=lambda cpuset: grade_cpus(guest, cpuset, beginning.options),
         reconnect=lambda: hypervisor.find_again(domain_name(guest)),
         drift_policy=DriftPolicy(beginning.options.drift),
-        exclusivity=exclusive.exclusivity,
-        exclusivity_reason=exclusive.reason,
         start_up=beginning.stopwatch.phases,
         memory_bytes=guest.memory.guest_bytes,
         agent_connected=found.agent_connected,

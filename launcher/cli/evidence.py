@@ -25,14 +25,14 @@ def check_exclusive(guest: Guest, pinning: Pinning, options: Namespace) -> None:
     """Raise HostError for a guest with dedicated CPUs where --exclusive-cpus require wants more than can be shown."""
     if options.exclusive_cpus != "require" or not guest.cpu.dedicated:
         return
-    found = _grade(guest, pinning, options)
+    found = _grade(guest, pinning.cpuset, options)
     if found.exclusivity is Exclusivity.SHARED:
         raise HostError(f"--exclusive-cpus require: nothing shows that the CPUs are ours alone: {found.reason}")
 
 
-def grade_cpus(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
+def grade_cpus(guest: Guest, cpuset: CPUSet, options: Namespace) -> Grade:
     """Grade how sure it is that nobody else runs on the CPUs, and log it."""
-    found = _grade(guest, pinning, options)
+    found = _grade(guest, cpuset, options)
     if guest.cpu.dedicated and found.exclusivity is Exclusivity.SHARED:
         _log.warning("exclusive: not shown; %s", found.reason)
     else:
@@ -40,10 +40,10 @@ def grade_cpus(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
     return found
 
 
-def _grade(guest: Guest, pinning: Pinning, options: Namespace) -> Grade:
+def _grade(guest: Guest, cpuset: CPUSet, options: Namespace) -> Grade:
     return grade(
         Evidence(
-            cpuset=pinning.cpuset,
+            cpuset=cpuset,
             online=read_host(this_machine(), native_arch()).online,
             needed=cpu_demand(guest).total,
             partition=read_cpuset_partition(this_machine()),

@@ -31,6 +31,7 @@ from launcher.supervise.children import ChildReaper, describe_wait_status, kill,
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.damping import MOST_REPAIRS, Damped, History, damp
 from launcher.supervise.drift import Drift, Repair, drifts, moves, repairs
+from launcher.supervise.exclusivity import Grade
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -50,7 +51,7 @@ from launcher.supervise.lifecycle import (
 )
 from launcher.supervise.repairer import Repairer, configure
 from launcher.supervise.roles import ObservedThread, ThreadKind
-from launcher.supervise.snapshot import Exclusivity, Snapshot, StartUpPhase
+from launcher.supervise.snapshot import Snapshot, StartUpPhase
 from launcher.supervise.tally import Tally
 from launcher.supervise.threads import ThreadObserver, confine_process
 from launcher.supervise.thrift import give_back
@@ -87,9 +88,9 @@ class DriftPolicy(StrEnum):
 class Assignment(Struct, frozen=True, kw_only=True):
     """What one supervisor is responsible for, and the edges that it works through.
 
-    `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, and `record` turns it
-    into the metadata that the domain keeps. `reconnect` opens the lost connection again and finds the machine behind
-    it; None where that is not possible yet.
+    `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, `record` turns it into
+    the metadata that the domain keeps, and `grade` tells how sure it is that these CPUs are ours alone. `reconnect`
+    opens the lost connection again and finds the machine behind it; None where that is not possible yet.
     """
 
     namespace: str
@@ -102,10 +103,9 @@ class Assignment(Struct, frozen=True, kw_only=True):
     read_allowed: Callable[[], AllowedCPUs]
     replan: Callable[[Pinning, AllowedCPUs], Pinning]
     record: Callable[[Pinning], str]
+    grade: Callable[[CPUSet], Grade]
     reconnect: Callable[[], Machine | None]
     drift_policy: DriftPolicy = DriftPolicy.REPAIR
-    exclusivity: Exclusivity = Exclusivity.SHARED
-    exclusivity_reason: str = ""
     start_up: tuple[StartUpPhase, ...] = ()
     memory_bytes: int = 0
     agent_connected: bool = False
@@ -128,6 +128,7 @@ class Supervisor:
         self.machine = assignment.machine
         self._pinning = assignment.pinning
         self._allowed = AllowedCPUs(cpus=assignment.pinning.cpuset, source=assignment.pinning.source)
+        self._grade = assignment.grade(self._allowed.cpus)
         self._events = events
         self._reaper = reaper
         self._timing = timing
@@ -371,19 +372,21 @@ class Supervisor:
         self._left_alone = frozenset(tid for tid in told if damped.history.times(tid) >= MOST_REPAIRS)
 
     def _watch_cpuset(self) -> None:
-        """Look at the cpuset; where it changed so that the plan no longer holds, plan anew."""
+        """Look at the cpuset; where it changed, weigh the evidence again, and plan anew if the plan no longer holds."""
         try:
             allowed = self._assignment.read_allowed()
+            is_same = allowed.cpus == self._allowed.cpus
+            grade = self._grade if is_same else self._assignment.grade(allowed.cpus)
         except HostError as error:
             if str(error) != self._unread:
                 _log.warning("cpuset not read: %s", error)
             self._unread = str(error)
             return
         self._unread = ""
-        if allowed.cpus == self._allowed.cpus:
+        if is_same:
             return
         _log.warning("cpuset: %s, read from %s (was %s)", allowed.cpus, allowed.source, self._allowed.cpus)
-        self._allowed = allowed
+        self._allowed, self._grade = allowed, grade
         self._tally = self._tally.with_cpuset_change()
         if self._assignment.drift_policy is DriftPolicy.REPAIR:
             self._replan(allowed)
@@ -454,6 +457,7 @@ class Supervisor:
             self._found,
             self._pinning,
             self._allowed,
+            self._grade,
             self._tally,
             self._paused_reason,
             self._agent_connected,
@@ -482,8 +486,8 @@ class Supervisor:
             cpuset=str(self._allowed.cpus),
             cpuset_source=self._allowed.source,
             cpuset_changes=self._tally.cpuset_changes,
-            exclusivity=assignment.exclusivity,
-            exclusivity_reason=assignment.exclusivity_reason,
+            exclusivity=self._grade.exclusivity,
+            exclusivity_reason=self._grade.reason,
             start_up=assignment.start_up,
             memory_bytes=assignment.memory_bytes,
             agent_connected=self._agent_connected,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -98,9 +99,18 @@ class Group:
     def remove(self) -> None:
         """Kill what is in it, and remove it and the pod's group around it."""
         (self.folder / "cgroup.kill").write_text("1")
-        wait_until(lambda: not self.pids, f"everything in {self.folder} has ended")
-        self.folder.rmdir()
+        wait_until(self._is_removed, f"everything in {self.folder} has ended")
         self.folder.parent.rmdir()
+
+    def _is_removed(self) -> bool:
+        """Try to remove it: what has been killed is in it until it is gone altogether, unseen."""
+        try:
+            self.folder.rmdir()
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            return False
+        return True
 
 
 _CONTROLLERS = "+cpuset +memory +hugetlb +pids"
@@ -170,10 +180,8 @@ class Kubelet:
 class Container(Launcher):
     """One `virt-launcher run` as its pod's container: namespaces and a control group of its own, user 107."""
 
-    def __init__(
-        self, kubelet: Kubelet, pod: PodManifest, group: Group, cache: Path, arguments: tuple[str, ...] = ()
-    ) -> None:
-        """Start it in the group that the kubelet made, with the arguments that the Pod gives, and with more."""
+    def __init__(self, kubelet: Kubelet, pod: PodManifest, group: Group, cache: Path, command: tuple[str, ...]) -> None:
+        """Start a command in the group that the kubelet made, with what the Pod mounts and the rights that it gives."""
         self._kubelet = kubelet
         self.group = group
         self.volumes = Path(tempfile.mkdtemp(prefix="pod-", dir=VOLUMES))
@@ -182,7 +190,7 @@ class Container(Launcher):
         self._make_volumes(pod)
         self._news = threading.Condition()
         self.process = subprocess.Popen(
-            [*_own_namespaces(group), *self._enter(pod, cache), *_words(pod), *arguments],
+            [*_own_namespaces(group), *self._enter(pod, cache), *command],
             cwd=CHECKOUT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, errors="replace",
         )  # fmt: skip
@@ -301,14 +309,25 @@ def prepare_node() -> None:
 
 
 def run_container(
-    kubelet: Kubelet, vmi: Manifest, cache: Path, *arguments: str, kvm: bool = False, more_cpus: int = 0
+    kubelet: Kubelet,
+    vmi: Manifest,
+    cache: Path,
+    *arguments: str,
+    kvm: bool = False,
+    more_cpus: int = 0,
+    command: tuple[str, ...] = (),
 ) -> Container:
-    """Have the kubelet admit the Pod of this manifest, where wanted on more CPUs than it asks for, and start it."""
+    """Have the kubelet admit the Pod of this manifest, where wanted on more CPUs than it asks for, and start it.
+
+    The command is the Pod's with these arguments, unless another one is given.
+    """
     pod = pod_of(vmi, kvm=kvm)
     requests = pod_requests(pod.pod)
     if more_cpus:
         requests = _with_more(requests, more_cpus)
-    return Container(kubelet, pod, kubelet.admit(requests, limits_of(pod)), cache, arguments)
+    return Container(
+        kubelet, pod, kubelet.admit(requests, limits_of(pod)), cache, command or (*_words(pod), *arguments)
+    )
 
 
 def _with_more(requests: PodRequests, cpus: int) -> PodRequests:

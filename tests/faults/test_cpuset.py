@@ -63,6 +63,18 @@ def test_a_widened_cpuset_moves_nothing(cpuset: Cpuset, launch: Launch, two_cpus
     assert destroy(launcher) == 9
 
 
+def test_what_shows_that_the_cpus_are_exclusive_is_weighed_again_when_the_cpuset_changes(
+    cpuset: Cpuset, launch: Launch, two_cpus: tuple[int, int]
+) -> None:
+    cpuset.allow(two_cpus[0])
+    launcher = launch(manifest(cores=1), prefix=cpuset.prefix)
+    launcher.wait_for("exclusive: likely; the cpuset holds exactly the 1 CPUs that the guest needs")
+    launcher.wait_for("phase: running")
+    cpuset.allow(*two_cpus)
+    launcher.wait_for("exclusive: not shown; the cpuset holds 2 of the machine's .* CPUs, the guest needs 1")
+    assert destroy(launcher) == 9
+
+
 def test_a_cpuset_rewritten_identically_changes_nothing(
     cpuset: Cpuset, launch: Launch, two_cpus: tuple[int, int]
 ) -> None:
@@ -175,7 +187,9 @@ def test_a_cpuset_that_loses_a_planned_cpu_during_the_start_is_the_end_of_the_st
 def test_a_quota_below_the_cpus_is_told_with_its_file(launch: Launch) -> None:
     with quota_group(1.5) as group:
         launcher = launch(manifest(), prefix=group.prefix)
-        launcher.wait_for(rf"quota: .*{group.folder.name}/cpu.(cfs_quota_us|max) allows 1.50 CPUs of time, the guest has 2")
+        launcher.wait_for(
+            rf"quota: .*{group.folder.name}/cpu.(cfs_quota_us|max) allows 1.50 CPUs of time, the guest has 2"
+        )
         assert destroy(launcher) == 9
 
 
