@@ -1,6 +1,6 @@
 # The commands of this project. Each recipe is one line; what is longer lies in hack/.
 .DEFAULT_GOAL := help
-.PHONY: help run test check golden bench soak e2e e2e-all clean packages venv guest node-packages
+.PHONY: help run test check golden bench soak e2e e2e-all image clean packages venv guest node-packages
 
 help: ## Print this help
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +28,9 @@ e2e: venv guest node-packages ## Run the tests of the whole path on an emulated 
 
 e2e-all: venv guest node-packages ## The same on a node of every shape, one after the other
 	@hack/run-e2e all $(ARGS)
+
+image: venv node-packages ## Build the container image: .cache/image/virt-launcher.tar for podman load, and what a Containerfile adds
+	@.venv/bin/python hack/image
 
 clean: ## Remove everything that was built: the virtual environment, the guest, caches
 	@hack/remove-built

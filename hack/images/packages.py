@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
 from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +14,7 @@ from hack.images.errors import ImageError
 from hack.images.layers import EPOCH, Entry, folder_entries, write_layer
 
 _CHECKOUT = Path(__file__).parents[2]
-# Where Debian's Python looks for what the administrator installed.
-_SITE = f"usr/local/lib/python{sys.version_info.major}.{sys.version_info.minor}/dist-packages"
+_VENV = _CHECKOUT / ".venv"
 # Nothing of the environment and no folder of the caller's decides which modules are loaded (-I).
 _PROGRAM = b"""#!/usr/bin/python3 -I
 from launcher.cli import command
@@ -26,19 +24,19 @@ command()
 
 
 def dependencies_key() -> str:
-    """Return what tells one set of dependencies from another: their versions in this environment, and its Python."""
-    return hashlib.sha256("\n".join((sys.version, *_requirements(), _constraints())).encode()).hexdigest()
+    """Return what tells one set of dependencies from another: versions in the virtual environment, and its Python."""
+    return hashlib.sha256("\n".join((_site(), *_requirements(), _constraints())).encode()).hexdigest()
 
 
 def write_dependencies(path: Path) -> None:
-    """Write the layer of what the launcher imports, in the versions that this environment has (and tests)."""
+    """Write the layer of what the launcher imports, in the versions that the virtual environment has (and tests)."""
     with TemporaryDirectory(dir=path.parent) as folder:
         wheels, site = Path(folder, "wheels"), Path(folder, "site")
         constraints = Path(folder, "constraints")
         constraints.write_text(_constraints())
         _pip("wheel", "--constraint", str(constraints), "--wheel-dir", str(wheels), *_requirements())
         _install(wheels, site)
-        write_layer(path, folder_entries(site, _SITE))
+        write_layer(path, folder_entries(site, _site()))
 
 
 def write_launcher(path: Path) -> None:
@@ -53,12 +51,12 @@ def write_launcher(path: Path) -> None:
         _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(source))
         _install(wheels, site)
         program = Entry(path="usr/local/bin/virt-launcher", mode=0o755, data=_PROGRAM)
-        write_layer(path, (Entry(path="dev", mode=0o755), program, *folder_entries(site, _SITE)))
+        write_layer(path, (Entry(path="dev", mode=0o755), program, *folder_entries(site, _site())))
 
 
 def launcher_key() -> str:
     """Return what tells one launcher from another: every file that goes into its wheel, and how that is done."""
-    text = hashlib.sha256(sys.version.encode())
+    text = hashlib.sha256(_site().encode())
     for path in (*_sources(), Path(__file__)):
         text.update(f"{path.relative_to(_CHECKOUT)}\0".encode() + path.read_bytes())
     return text.hexdigest()
@@ -71,6 +69,14 @@ def _sources() -> tuple[Path, ...]:
     return (*files, *(_CHECKOUT / name for name in ("setup.cfg", "pyproject.toml", "README.md")))
 
 
+def _site() -> str:
+    """Return where Debian's Python, of the same version as the environment's, looks for what was installed by hand."""
+    found = sorted(_VENV.glob("lib/python3.*"))
+    if not found:
+        raise ImageError(f"{_VENV} is not there: `make venv` makes it")
+    return f"usr/local/lib/{found[0].name}/dist-packages"
+
+
 def _requirements() -> list[str]:
     """Return the packages that the launcher is said to need."""
     setup = ConfigParser()
@@ -79,7 +85,7 @@ def _requirements() -> list[str]:
 
 
 def _constraints() -> str:
-    """Return the versions in this environment, a line each."""
+    """Return the versions in the virtual environment, a line each."""
     return _pip("freeze", "--exclude-editable")
 
 
@@ -90,7 +96,7 @@ def _install(wheels: Path, site: Path) -> None:
     for stray in (*site.glob("*.dist-info/direct_url.json"), *site.glob("*.dist-info/RECORD")):
         stray.unlink()
     compiling = ("-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
-    _python(*compiling, "-s", str(site), "-p", f"/{_SITE}", str(site))
+    _python(*compiling, "-s", str(site), "-p", f"/{_site()}", str(site))
 
 
 def _pip(*arguments: str) -> str:
@@ -98,11 +104,11 @@ def _pip(*arguments: str) -> str:
 
 
 def _python(*arguments: str) -> str:
-    """Run this environment's Python and return its output; raises ImageError with what it was to do."""
+    """Run the virtual environment's Python and return its output; raises ImageError with what it was to do."""
     environment = {**os.environ, "PYTHONHASHSEED": "0", "SOURCE_DATE_EPOCH": str(EPOCH)}
     environment.pop("PYTHONPATH", None)
     result = subprocess.run(
-        [sys.executable, *arguments], check=False, stdout=subprocess.PIPE, env=environment, text=True
+        [_VENV / "bin/python", *arguments], check=False, stdout=subprocess.PIPE, env=environment, text=True
     )
     if result.returncode != 0:
         raise ImageError(f"python {' '.join(arguments)[:80]} failed (status {result.returncode}); its reason is above")

@@ -40,16 +40,11 @@ def prepare_capabilities(*, realtime: bool) -> None:
     """
     libc = ctypes.CDLL(None)
     libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
-    if realtime and not _take_up(libc) and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] == 0:
-        raise HypervisorError(_NEEDED)
-
-
-def _take_up(libc: ctypes.CDLL) -> bool:
-    """Make CAP_SYS_NICE effective, and tell whether it is."""
     header, halves = _Header(version=_VERSION_3, pid=0), (_Half * 2)()
     libc.capget(ctypes.byref(header), halves)
-    if not halves[0].permitted & _CAP_SYS_NICE:
-        return False
-    halves[0].effective |= _CAP_SYS_NICE
-    status: int = libc.capset(ctypes.byref(header), halves)
-    return status == 0
+    halves[0].inheritable = halves[1].inheritable = 0
+    if realtime and halves[0].permitted & _CAP_SYS_NICE:
+        halves[0].effective |= _CAP_SYS_NICE
+    elif realtime and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] == 0:
+        raise HypervisorError(_NEEDED)
+    libc.capset(ctypes.byref(header), halves)

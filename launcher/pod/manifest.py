@@ -132,7 +132,6 @@ def _launcher(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, re
         "image": options.image,
         "args": list(_arguments(options)),
         **folder,
-        "ports": [{"name": "http", "containerPort": PORT}],
         "resources": resources.value,
         "securityContext": container_security(capabilities=("SYS_NICE",) if realtime else ()),
         **_probes(),
@@ -149,9 +148,13 @@ def _arguments(options: PodOptions) -> Iterator[str]:
 
 def _probes() -> Tree:
     """Return the probes; before the first answer the launcher has 2 min, for a node without a cache of QEMU's
-    capabilities, and a guest that is not ready is only that: nobody restarts it."""
-    alive: Tree = {"path": "/livez", "port": "http"}
-    ready: Tree = {"path": "/readyz", "port": "http"}
+    capabilities, and a guest that is not ready is only that: nobody restarts it.
+
+    They name the port by its number. Listed among the container's `ports` it would mean nothing to Kubernetes, and to
+    podman that the port be published, which fails where the Pod has no network (podman-kube-play(1)).
+    """
+    alive: Tree = {"path": "/livez", "port": PORT}
+    ready: Tree = {"path": "/readyz", "port": PORT}
     return {
         "startupProbe": {"httpGet": alive, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60},
         "livenessProbe": {"httpGet": alive, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},

@@ -41,9 +41,9 @@ def _of_network(guest: Guest) -> Iterator[str]:
 def _of_realtime(guest: Guest) -> Iterator[str]:
     if guest.cpu.realtime_vcpus is not None:
         yield (
-            "realtime: the image's Python needs the file capability cap_sys_nice (setcap), for a user other than root "
-            "does not inherit SYS_NICE; the container runtime must leave locked memory without a limit "
-            "(RLIMIT_MEMLOCK), for libvirt could not lift one"
+            "realtime: the image's init and Python must be permitted SYS_NICE (setcap cap_sys_nice=p), as those of "
+            "`make image` are, for a user other than root does not inherit it; the container runtime must leave locked "
+            "memory without a limit (RLIMIT_MEMLOCK), for libvirt could not lift one"
         )
 
 

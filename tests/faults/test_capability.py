@@ -27,7 +27,8 @@ from launcher.errors import HypervisorError
 from launcher.hypervisor.capability import prepare_capabilities
 
 def show(status):
-    sys.stdout.write("".join(line for line in status.splitlines(True) if line.startswith(("CapEff", "CapAmb"))))
+    shown = ("CapInh", "CapEff", "CapAmb")
+    sys.stdout.write("".join(line for line in status.splitlines(True) if line.startswith(shown)))
 
 try:
     prepare_capabilities(realtime=sys.argv[1] == "realtime")
@@ -50,7 +51,8 @@ def run(command: tuple[str, ...], python: Path, guest: str) -> subprocess.Comple
 
 def shown(*, effective: str) -> str:
     """Return what the program prints: itself, with nothing to hand on, and then the program that it started."""
-    return f"CapEff:\t{effective}\nCapAmb:\t{_NONE}\nCapEff:\t{_NONE}\nCapAmb:\t{_NONE}\n"
+    one, other = (f"CapInh:\t{_NONE}\nCapEff:\t{found}\nCapAmb:\t{_NONE}\n" for found in (effective, _NONE))
+    return one + other
 
 
 @pytest.fixture

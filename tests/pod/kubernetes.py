@@ -40,7 +40,8 @@ LABELS = {
     "type": "object",
     "additionalProperties": {"type": "string", "pattern": r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"},
 }
-HTTP = {"httpGet": closed("path port", path={"pattern": "^/(livez|readyz)$"}, port={"const": "http"})}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+HTTP = {"httpGet": closed("path port", path={"pattern": "^/(livez|readyz)$"}, port=PORT)}
 TIMES = {name: {"type": "integer", "minimum": 1} for name in ("periodSeconds", "timeoutSeconds", "failureThreshold")}
 MOUNT = closed("name mountPath", name=NAME, mountPath={"type": "string", "pattern": _PATH}, readOnly=TRUE)
 SECURITY = closed(
@@ -58,7 +59,6 @@ CONTAINER = closed(
     command=TEXTS,
     args=TEXTS,
     workingDir={"type": "string", "pattern": _PATH},
-    ports=listed(closed("name containerPort", name=NAME, containerPort={"type": "integer", "maximum": 65535})),
     resources=RESOURCES,
     securityContext=SECURITY,
     startupProbe=closed("periodSeconds", **HTTP, **TIMES, exec=closed("command", command=TEXTS)),

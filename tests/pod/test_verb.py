@@ -35,6 +35,9 @@ def test_every_example_becomes_one_stream_for_kubectl(path: Path, capsys: pytest
     check_pod(pod)
 
 
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
+
+
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_containers_arguments_are_run_s_own(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config_map, pod = printed(capsys, str(path))
@@ -44,7 +47,7 @@ def test_the_containers_arguments_are_run_s_own(path: Path, capsys: pytest.Captu
     (name,) = config_map["data"]
     assert (options.verb, options.vmi) == ("run", f"{places['vmi']}/{name}")
     assert options.root == places["root"]
-    assert options.listen == f":{container['ports'][0]['containerPort']}"
+    assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {int(options.listen.removeprefix(":"))}
 
 
 def test_the_same_manifest_gives_the_same_bytes(capsys: pytest.CaptureFixture[str]) -> None:
