@@ -81,7 +81,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
         raise HypervisorError(f"domain {machine.name} runs already and was not started by virt-launcher; end it first")
     # A guest that is just shutting down is not to be woken.
     running = state in (MachineState.RUNNING, MachineState.SHUTTING_DOWN)
-    adopted = Adopted(running=running, has_run=record.has_run)
+    adopted = Adopted(running=running, has_run=running or record.has_run or _has_run(machine))
     _log.info("adopted: %s, %s", machine.name, _in_words(adopted))
     if record.vcpus != beginning.guest.cpu.topology.vcpus:
         _log.warning("adopted: it has %d vCPUs; the manifest's change counts from its next start", record.vcpus)
@@ -102,6 +102,17 @@ def _read(machine: Machine, beginning: Beginning) -> DomainRecord:
     except ValueError as error:
         raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
     return record
+
+
+def _has_run(machine: Machine) -> bool:
+    """Tell whether a guest without the mark has run: the launcher may have been killed before it made the mark.
+
+    Where nobody can know it counts as one that has: who was paused for a reason is not to be woken.
+    """
+    has_run = machine.has_run()
+    if has_run is None:
+        _log.warning("adopted: whether it has run cannot be told; if it has not, `virt-launcher resume` starts it")
+    return has_run is not False
 
 
 def _in_words(adopted: Adopted) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -43,6 +44,9 @@ KEEPALIVE_COUNT = 3
 
 # One disk served by several IOThreads: libvirt 10.0 (formatdomain, "iothreads" below the disk's driver).
 _SHARED_IOTHREADS_VERSION = 10_000_000
+
+# QEMU's word for a guest that was started with -S and not resumed yet.
+_NEVER_RESUMED = "prelaunch"
 
 _STATES = {
     libvirt.VIR_DOMAIN_RUNNING: MachineState.RUNNING,
@@ -104,6 +108,22 @@ class LibvirtMachine:
             _call(f"reconnection of {self.name}", self._domain.memoryStats, START_TIMEOUT_S)
         except HypervisorError as error:
             _log.debug("%s", error)
+
+    def has_run(self) -> bool | None:
+        """Ask QEMU, which calls a guest prelaunch until its first resume (RunState in its qapi/run-state.json).
+
+        libvirt itself does not tell that from a pause. None where QEMU or this driver does not answer.
+        """
+        import libvirt_qemu  # noqa: PLC0415 - for the rare adoption of a guest that stands still and has no mark
+
+        def ask() -> str:
+            return str(libvirt_qemu.qemuMonitorCommand(self._domain, '{"execute": "query-status"}', 0))
+
+        try:
+            return bool(json.loads(_call(f"run state of {self.name}", ask))["return"]["status"] != _NEVER_RESUMED)
+        except (HypervisorError, ValueError, KeyError, TypeError) as error:
+            _log.debug("run state unknown: %s", error)
+            return None
 
     def xml(self) -> str:
         """Return the live domain XML."""

@@ -103,6 +103,9 @@ class Machine(Protocol):
     def settle(self) -> None:
         """Wait until the hypervisor has come to terms with a domain that it found when it started."""
 
+    def has_run(self) -> bool | None:
+        """Tell whether the CPUs of a guest that stands still have ever run; None where that cannot be known."""
+
     def xml(self) -> str:
         """Return the live domain XML."""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
-from tests.faults.places import qemu_below, wait_until
+from tests.faults.places import PATIENCE_S, qemu_below, wait_until
 from tests.qemu.guests import Launcher, is_running, manifest
 
 Moment = Callable[[Launcher], bool]
@@ -59,6 +61,34 @@ def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, mome
     if lines_of(killed, "defined: ") and not lines_of(killed, "asked: resume"):
         successor.wait_for("adopted: tests_demo, paused: it has not run yet")
     assert destroy(successor) == 9
+
+
+def on_monitor(root: Path, *commands: str) -> None:
+    """Have QEMU do this, past any libvirt; its monitor is free once the launcher is gone."""
+    (path,) = root.glob("lib/qemu/domain-*/monitor.sock")
+    with socket.socket(socket.AF_UNIX) as monitor:
+        monitor.settimeout(PATIENCE_S)
+        monitor.connect(str(path))
+        with monitor.makefile("rw") as lines:
+            for command in ("qmp_capabilities", *commands):
+                lines.write(json.dumps({"execute": command}))
+                lines.flush()
+                while "return" not in json.loads(lines.readline()):
+                    pass
+
+
+def test_a_guest_that_ran_unmarked_and_was_paused_is_not_woken_by_the_next_launcher(launch: Launch) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("defined: ")
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    on_monitor(killed.root, "cont", "stop")
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, paused, and left so: it has run before")
+    adopter.wait_for("phase: paused")
+    adopter.wait_for("verified: ")
+    assert not lines_of(adopter, "asked: resume")
+    assert destroy(adopter) == 9
 
 
 def test_a_launcher_killed_while_the_guest_shuts_down_is_taken_over_from(launch: Launch) -> None:

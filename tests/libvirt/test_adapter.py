@@ -142,6 +142,11 @@ def test_the_plan_and_the_mark_are_kept_and_replaced_in_the_metadata(machine: Li
     assert (read_plan(machine.xml()), read_has_run(machine.xml())) == (second, True)
 
 
+def test_a_driver_that_knows_no_run_state_says_so(machine: LibvirtMachine) -> None:
+    machine.pause()
+    assert machine.has_run() is None
+
+
 def test_destroying_what_is_gone_already_is_no_error(machine: LibvirtMachine) -> None:
     machine.destroy()
     machine.destroy()
