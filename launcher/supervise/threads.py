@@ -7,6 +7,7 @@ from contextlib import suppress
 
 from launcher.cpuset import CPUSet
 from launcher.supervise.roles import ObservedThread, Role, classify
+from launcher.supervise.vhost import VhostThreads
 
 # Looks from one listing of the threads to the next where their number says that nothing changed.
 _LIST_EVERY = 16
@@ -16,13 +17,16 @@ class ThreadObserver:
     """Looks at the threads of one process again and again, cheaply.
 
     A look costs one `stat` and one `sched_getaffinity` a thread; the threads are listed where their number changed, one
-    of them ended, or it is time to. Where nothing changed, the very same tuple is returned as before, so that its
+    of them ended, or it is time to. vhost's kernel threads are among them, inside QEMU or beside it. Where nothing changed, the very same tuple is returned as before, so that its
     reader need not compare.
     """
 
     def __init__(self, pid: int, proc: str = "/proc") -> None:
         self._pid = pid
         self._tasks = f"{proc}/{pid}/task"
+        self._proc = proc
+        self._vhost = VhostThreads(pid, proc)
+        self._beside: tuple[int, ...] = ()
         self._affinities: dict[int, set[int]] = {}
         self._named: dict[int, tuple[str, Role]] = {}
         self._young: set[int] = set()
@@ -56,7 +60,8 @@ class ThreadObserver:
         round of all process ids; for that, and for kernels that count otherwise, there is the listing.
         """
         self._unlisted += 1
-        if self._unlisted >= _LIST_EVERY or os.stat(self._tasks).st_nlink != len(self._affinities) + 2:  # noqa: PTH116
+        inside = len(self._affinities) - len(self._beside)
+        if self._unlisted >= _LIST_EVERY or os.stat(self._tasks).st_nlink != inside + 2:  # noqa: PTH116
             return None
         try:
             return {tid: os.sched_getaffinity(tid) for tid in self._affinities}
@@ -65,10 +70,12 @@ class ThreadObserver:
 
     def _list_affinities(self) -> dict[int, set[int]]:
         self._unlisted = 0
+        inside = os.listdir(self._tasks)  # noqa: PTH208 - often, so not through Path
         affinities = {}
-        for entry in os.listdir(self._tasks):  # noqa: PTH208 - often, so not through Path
+        for tid in (*map(int, inside), *self._vhost.find()):
             with suppress(ProcessLookupError):
-                affinities[int(entry)] = os.sched_getaffinity(int(entry))
+                affinities[tid] = os.sched_getaffinity(tid)
+        self._beside = tuple(tid for tid in self._vhost.find() if tid in affinities)
         return affinities
 
     def _read_names(self) -> None:
@@ -85,7 +92,8 @@ class ThreadObserver:
                 self._named[tid] = self._read_name(tid)
 
     def _read_name(self, tid: int) -> tuple[str, Role]:
-        with open(f"{self._tasks}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
+        folder = self._proc if tid in self._beside else self._tasks
+        with open(f"{folder}/{tid}/comm", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
             name = file.read().rstrip("\n")
         return name, classify(name, main=tid == self._pid)
 
