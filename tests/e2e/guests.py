@@ -59,11 +59,12 @@ class Case(Struct, frozen=True, kw_only=True):
 
 
 def example(name: str) -> Manifest:
-    """Return an example as it stands, but for huge pages, of which the node has those of 2 MiB."""
+    """Return an example as it stands, but for huge pages: smaller ones, and fewer, for the node clears them slowly."""
     manifest: Manifest = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
-    memory = manifest["spec"]["domain"]["memory"]
-    if "hugepages" in memory:
-        memory["hugepages"]["pageSize"] = "2Mi"
+    domain = manifest["spec"]["domain"]
+    if "hugepages" in domain["memory"]:
+        domain["memory"] = {"guest": "512Mi", "hugepages": {"pageSize": "2Mi"}}
+        domain["resources"]["limits"]["memory"] = "512Mi"
     return manifest
 
 

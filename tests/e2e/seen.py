@@ -15,6 +15,7 @@ from tests.e2e.kernel import Mapping, Thread, cpus_in, memory_of, siblings_of, t
 
 _VCPU = re.compile(r"CPU (\d+)/(?:KVM|TCG)")
 _IO_THREAD = re.compile(r"IO iothread(\d+)")
+_CELLS_MEMORY = re.compile(r"ram-node(\d+)")
 _CELL = re.compile(r"node,nodeid=(\d+),cpus=([\d-]+)((?:,cpus=[\d-]+)*)")
 # Between two looks at who runs where.
 _BETWEEN_S = 2.0
@@ -52,6 +53,12 @@ class Seen(Struct, frozen=True, kw_only=True):
         """QEMU's own threads: its main loop and all workers."""
         others = {thread.tid for thread in (*self.vcpus.values(), *self.io_threads.values())}
         return tuple(thread for thread in self.qemu if thread.tid not in others)
+
+    @property
+    def cells_memory(self) -> dict[int, Mapping]:
+        """The memory of each of the guest's NUMA nodes, by the number in its file's name."""
+        matches = ((_CELLS_MEMORY.search(mapping.file), mapping) for mapping in self.memory)
+        return {int(match[1]): mapping for match, mapping in matches if match}
 
     @property
     def vcpu_cpus(self) -> frozenset[int]:

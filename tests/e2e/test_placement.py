@@ -131,16 +131,21 @@ def test_only_masked_vcpus_are_realtime(seen: Seen) -> None:
 
 
 def test_each_cell_has_its_memory_on_the_node_of_its_vcpus(seen: Seen) -> None:
-    cells = {
+    nodes = {
         cell: {node_of(cpu) for vcpu in vcpus for cpu in seen.vcpus[vcpu].allowed} for cell, vcpus in seen.cells.items()
     }
-    assert [len(nodes) for nodes in cells.values()] == [1] * seen.case.cells
+    assert [len(found) for found in nodes.values()] == [1] * seen.case.cells
+    assert {cell: set(mapping.bytes_on) for cell, mapping in seen.cells_memory.items()} == nodes
+    assert {mapping.policy for mapping in seen.cells_memory.values()} == {
+        f"bind:{node}" for found in nodes.values() for node in found
+    }
+
+
+def test_the_memory_of_cells_is_all_there_in_huge_pages(seen: Seen) -> None:
     huge = [mapping for mapping in seen.memory if mapping.page_bytes == HUGE_PAGE_BYTES]
-    assert [(mapping.policy, set(mapping.bytes_on)) for mapping in huge] == [
-        (f"bind:{min(nodes)}", nodes) for nodes in cells.values()
-    ]
-    if seen.case.cells:
-        assert sum(sum(mapping.bytes_on.values()) for mapping in huge) == seen.case.guest_bytes
+    assert huge == list(seen.cells_memory.values())
+    wanted = seen.case.guest_bytes if seen.case.cells else 0
+    assert sum(sum(mapping.bytes_on.values()) for mapping in huge) == wanted
 
 
 def test_all_memory_lies_next_to_the_containers_cpus(seen: Seen) -> None:
