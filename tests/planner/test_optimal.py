@@ -20,19 +20,19 @@ from tests.planner.exhaustive import best_score
 _STABLE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(_STABLE, max_examples=1500)
+@settings(_STABLE, max_examples=1000)
 @given(cases(most_threads=2, most_cpus=10))
 def test_no_placement_scores_better_on_hosts_with_up_to_two_threads(case: Case) -> None:
     _assert_optimal(case)
 
 
-@settings(_STABLE, max_examples=5)
+@settings(_STABLE, max_examples=3)
 @given(largest_cases())
 def test_no_placement_scores_better_for_guests_of_eighteen_vcpus(case: Case) -> None:
     _assert_optimal(case)
 
 
-@settings(_STABLE, max_examples=200)
+@settings(_STABLE, max_examples=150)
 @given(cases_of_many_caches())
 def test_no_placement_scores_better_on_nodes_of_many_caches(case: Case) -> None:
     _assert_optimal(case)
