@@ -99,6 +99,14 @@ def kinds_of(items: Sequence[Item]) -> tuple[Kind, ...]:
     )
 
 
+def search_size(items: Sequence[Item]) -> int:
+    """Bound the pairs of used areas and candidate group that a search looks at; its time grows with them."""
+    size = 1
+    for kind in kinds_of(items):
+        size *= (len(kind.members) + 1) * (len(kind.members) + 2) // 2
+    return size
+
+
 def outline(items: Sequence[Item], topology: Topology) -> Outline:
     """Find out what the guest's size means for these areas, all there are."""
     nodes = tuple(by_node((item.node, item.stock) for item in items).values())

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, Host
 from launcher.planner.model import Cell
-from launcher.vmi.guest import GuestMemory
+from launcher.vmi.guest import Guest, GuestMemory
 
 
 def lay_out_cells(vcpus: Sequence[CPU], memory: GuestMemory, host: Host) -> tuple[Cell, ...]:
     """Make a cell of every host node that carries a vCPU, ascending, with memory in proportion to its vCPUs.
 
-    Memory is dealt in whole pages by largest remainder, ties to the lower node, so that every page is accounted for.
+    Memory is dealt in whole pages by largest remainder, ties to the lower node, so that every page is accounted for; of
+    the pages that are left after rounding down none goes where it would not be free, as long as it may go elsewhere.
     Raises DoesNotFit where the memory is no whole number of pages, or too few for each cell to have one.
     """
     by_node: dict[int, list[int]] = {}
@@ -22,13 +24,13 @@ def lay_out_cells(vcpus: Sequence[CPU], memory: GuestMemory, host: Host) -> tupl
         by_node.setdefault(cpu.node, []).append(vcpu)
     nodes = tuple(sorted(by_node))
     page_bytes = memory.huge_page_bytes or host.page_bytes
-    shares = _shares(_pages(memory, page_bytes), [len(by_node[node]) for node in nodes])
+    shares = _shares(_pages(memory, page_bytes), {node: len(by_node[node]) for node in nodes}, _free(memory, host))
     return tuple(
         Cell(
             cell=cell,
             node=node,
             vcpus=CPUSet.of(by_node[node]),
-            memory_bytes=shares[cell] * page_bytes,
+            memory_bytes=shares[node] * page_bytes,
             distances=_distances(node, nodes, host),
         )
         for cell, node in enumerate(nodes)
@@ -60,13 +62,75 @@ def _pages(memory: GuestMemory, page_bytes: int) -> int:
     return memory.guest_bytes // page_bytes
 
 
-def _shares(pages: int, weights: Sequence[int]) -> list[int]:
-    total = sum(weights)
-    shares = [pages * weight // total for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda index: (-(pages * weights[index] % total), index))
-    for index in by_remainder[: pages - sum(shares)]:
-        shares[index] += 1
-    if not all(shares):
+def suffices(vcpus: Mapping[int, int], memory: GuestMemory, host: Host) -> bool:
+    """Tell whether so many vCPUs on each node find their share of the memory free there."""
+    free = _free(memory, host)
+    try:
+        shares = _shares(_pages(memory, memory.huge_page_bytes or host.page_bytes), vcpus, free)
+    except DoesNotFit:
+        return False
+    return free is None or all(pages <= free.get(node, 0) for node, pages in shares.items())
+
+
+def cores_by_pages(room: Mapping[int, int], guest: Guest, host: Host) -> dict[int, int] | None:
+    """Choose how many guest cores each node gets, at most its room, so that the free pages suffice; None if none do.
+
+    For every number of guest cores on the nodes so far, the most pages are followed that they may be given: the share
+    and one page, or what is free where that is less.
+    """
+    memory, cores = guest.memory, guest.cpu.topology.sockets * guest.cpu.topology.cores
+    pages, free = _pages(memory, memory.huge_page_bytes or host.page_bytes), _free(memory, host) or {}
+    best = {0: _Dealt(0)}
+    for node, most in room.items():
+        grown = dict(best)
+        for count in range(1, min(most, cores) + 1):
+            if pages * count // cores > free.get(node, 0) or not free.get(node, 0):
+                break
+            given = min(pages * count // cores + 1, free[node])
+            for sum_before, before in best.items():
+                dealt = _Dealt(before.pages + given, node, count, before)
+                if sum_before + count <= cores and grown.get(sum_before + count, _NONE).pages < dealt.pages:
+                    grown[sum_before + count] = dealt
+        best = grown
+    dealt = best.get(cores, _NONE)
+    return dict(dealt.steps()) if dealt.pages >= pages else None
+
+
+class _Dealt(NamedTuple):
+    """Guest cores dealt to nodes, linked: the most pages they may be given, the newest node and its guest cores."""
+
+    pages: int
+    node: int = -1
+    guest_cores: int = 0
+    before: _Dealt | None = None
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Yield each node with its guest cores."""
+        step: _Dealt | None = self
+        while step is not None and step.guest_cores:
+            yield step.node, step.guest_cores
+            step = step.before
+
+
+_NONE = _Dealt(-1)
+
+
+def _free(memory: GuestMemory, host: Host) -> Mapping[int, int] | None:
+    """Count the free pages by node; None where the memory is not of huge pages, and so is not counted."""
+    return None if memory.huge_page_bytes is None else free_pages(host, memory.huge_page_bytes)
+
+
+def _shares(pages: int, weights: Mapping[int, int], free: Mapping[int, int] | None) -> dict[int, int]:
+    total = sum(weights.values())
+    shares = {node: pages * weight // total for node, weight in weights.items()}
+
+    def rank(node: int) -> tuple[bool, bool, int, int]:
+        has_no_other = free is not None and shares[node] >= free.get(node, 0)
+        return bool(shares[node]), has_no_other, -(pages * weights[node] % total), node
+
+    for node in sorted(weights, key=rank)[: pages - sum(shares.values())]:
+        shares[node] += 1
+    if not all(shares.values()):
         raise DoesNotFit(f"{pages} pages of memory are too few for the guest's {len(weights)} NUMA cells")
     return shares
 

@@ -20,17 +20,24 @@ from launcher.planner.candidates import (
     Problem,
     Span,
     candidates,
-    kinds_of,
     outline,
     pose,
+    search_size,
     useful,
 )
+from launcher.planner.effort import Effort, TooLong
 from launcher.planner.forest import Plot, grow
 from launcher.planner.grouping import Grouping, groupings, may_stop, members_of
+from launcher.planner.joining import Joined, join_nodes, join_roughly
 from launcher.planner.nodewise import fill_nodes
 from launcher.planner.stock import Stock, bounds_of, regime_of
 from launcher.vmi.guest import Topology
 
+# Steps of the search for the nodes that share sockets: some hundredths of a second.
+_EFFORT = 10_000
+# Steps of the search for term 6 where every CPU is used: some hundredths of a second. Eight nodes of eight caches with
+# random remainders mostly stay below.
+_GROWING_EFFORT = 40_000
 # Beyond this many pairs of areas and group (ten different areas have 59,049) the search would take seconds.
 _EXACT_LIMIT = 60_000
 
@@ -58,24 +65,21 @@ class Division(Struct, frozen=True, kw_only=True):
         return self.cost >> (2 * TERM) & field, self.cost >> TERM & field, self.cost & field
 
 
-def search_size(items: Sequence[Item]) -> int:
-    """Bound the pairs of used areas and candidate group that `divide` looks at; its time grows with them."""
-    size = 1
-    for kind in kinds_of(items):
-        size *= (len(kind.members) + 1) * (len(kind.members) + 2) // 2
-    return size
-
-
 def divide(items: Sequence[Item], topology: Topology) -> Division:
     """Divide the areas into groups so that terms 1, 3, 4, 5 and 6, in this order, are least for this guest.
 
     Exact where no cache spans nodes and the guest cores that must be split have at most two threads; else a lower
-    bound with groups that come close. More than ten different areas are divided roughly: each on its own where that
-    does, else all as one group. The caller makes sure that there are CPUs enough.
+    bound with groups that come close. Nodes with one area each are divided exactly within the effort (sixteen nodes
+    that all differ nearly always are), and more than ten different areas of fewer nodes roughly: each on its own where
+    that does, else all as one group. The caller makes sure that there are CPUs enough.
     """
     division = divide_finely(items, topology)
     if division is not None:
         return division
+    if one_to_a_node(items):
+        found = divide_within(items, topology, len(items), Effort(steps=_EFFORT))
+        if found is not None:
+            return found
     if search_size(items) > _EXACT_LIMIT:
         return _divided_roughly(items, topology)
     problem = pose(items, topology, outline(items, topology))
@@ -85,12 +89,54 @@ def divide(items: Sequence[Item], topology: Topology) -> Division:
     return _division(best, problem)
 
 
+def divide_within(items: Sequence[Item], topology: Topology, most: int, effort: Effort) -> Division | None:
+    """Divide nodes with one area each, like `divide`; None where term 4 passes `most`, or the effort ends before."""
+    if effort.steps <= 0:
+        return None
+    division = divide_finely(items, topology, effort)
+    if division is not None:
+        return division if division.promise[0] <= most else None
+    try:
+        joined = join_nodes(items, topology, effort, most)
+    except TooLong:
+        return None
+    return None if joined is None else _of_joined(joined, items, topology)
+
+
+def one_to_a_node(items: Sequence[Item]) -> bool:
+    """Tell whether no two areas lie on one node."""
+    return len({item.node for item in items}) == len(items)
+
+
+def _of_joined(joined: Sequence[Joined], items: Sequence[Item], topology: Topology) -> Division:
+    groups = tuple(
+        Group(items=group.items, sockets=sockets)
+        for group, sockets in zip(
+            joined, handed_out([(group.low, group.high) for group in joined], topology.sockets), strict=True
+        )
+    )
+    used = sum(len(group.items) for group in groups)
+    caches = sum(items[index].caches for group in groups for index in group.items)
+    cost = (used - len(groups)) << (2 * TERM) | used << TERM | (caches - len(groups))
+    return Division(cost=cost, groups=_ascending(groups))
+
+
+def handed_out(bounds: Sequence[tuple[int, int]], sockets: int) -> list[int]:
+    """Hand out the guest sockets: to each its least, and the others to the first ones up to their most."""
+    counts = [low for low, _ in bounds]
+    extra = sockets - sum(counts)
+    for index, (low, high) in enumerate(bounds):
+        counts[index] += min(extra, high - low)
+        extra -= counts[index] - low
+    return counts
+
+
 def uses_every_cpu(items: Iterable[Item], topology: Topology) -> bool:
     """Tell whether the areas have no CPU that the vCPUs do not need."""
     return sum(item.stock.wholes * topology.threads + item.stock.looses for item in items) == topology.vcpus
 
 
-def _divided_by_remainders(items: Sequence[Item], topology: Topology) -> Division:
+def _divided_by_remainders(items: Sequence[Item], topology: Topology, effort: Effort) -> Division:
     """Divide areas that are used up. Terms 1 and 3 are the same whichever way."""
     by_node: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -101,20 +147,21 @@ def _divided_by_remainders(items: Sequence[Item], topology: Topology) -> Divisio
     socket_cpus = topology.cores * topology.threads
     groups = tuple(
         Group(items=group, sockets=sum(cpus[i] for i in group) // socket_cpus)
-        for group in grow(plots, socket_cpus=socket_cpus, threads=topology.threads)
+        for group in grow(plots, effort, socket_cpus=socket_cpus, threads=topology.threads)
     )
     node_crossings = sum(len({items[i].node for i in group.items}) - 1 for group in groups)
     cache_crossings = sum(sum(items[i].caches for i in group.items) - 1 for group in groups)
     return Division(cost=node_crossings << (2 * TERM) | len(plots) << TERM | cache_crossings, groups=groups)
 
 
-def divide_finely(items: Sequence[Item], topology: Topology) -> Division | None:
+def divide_finely(items: Sequence[Item], topology: Topology, effort: Effort | None = None) -> Division | None:
     """Divide as `divide` where the time grows with the nodes only; None where it would not.
 
-    That is where every CPU is used, and where no guest socket has to lie on two nodes.
+    That is where every CPU is used (term 6 is then least within the effort), and where no guest socket has to lie on
+    two nodes.
     """
     if uses_every_cpu(items, topology):
-        return _divided_by_remainders(items, topology)
+        return _divided_by_remainders(items, topology, effort or Effort(steps=_GROWING_EFFORT))
     filled = fill_nodes(items, topology)
     if filled is None:
         return None
@@ -127,16 +174,16 @@ def _ascending(groups: Iterable[Group]) -> tuple[Group, ...]:
 
 
 def _divided_roughly(items: Sequence[Item], topology: Topology) -> Division:
+    if one_to_a_node(items):
+        return _of_joined(join_roughly(items, topology, Effort(steps=_EFFORT)), items, topology)
     regime = regime_of(sum((item.stock for item in items), Stock()), topology.sockets * topology.cores)
     bounds = [bounds_of((item.stock,), regime, topology.threads) for item in items]
-    lows, highs = [-(-must // topology.cores) for must, _ in bounds], [may // topology.cores for _, may in bounds]
-    fits_apart = all(low <= high for low, high in zip(lows, highs, strict=True))
-    if not fits_apart or not sum(lows) <= topology.sockets <= sum(highs):
+    limits = [(-(-must // topology.cores), may // topology.cores) for must, may in bounds]
+    fits_apart = all(low <= high for low, high in limits)
+    if not fits_apart or not sum(low for low, _ in limits) <= topology.sockets <= sum(high for _, high in limits):
         everything = Group(items=tuple(range(len(items))), sockets=topology.sockets)
         return Division(cost=(len(items) - 1) << (2 * TERM), groups=(everything,))
-    counts = list(lows)
-    for index in sorted(range(len(items)), key=lambda index: (-highs[index], index)):
-        counts[index] += min(highs[index] - counts[index], topology.sockets - sum(counts))
+    counts = handed_out(limits, topology.sockets)
     groups = tuple(Group(items=(index,), sockets=count) for index, count in enumerate(counts) if count)
     return Division(cost=len(groups) << TERM, groups=groups)
 
@@ -162,10 +209,9 @@ def _nodes_used(areas: int, kinds: Sequence[Kind]) -> int:
 
 def _division(best: Grouping, problem: Problem) -> Division:
     spans = list(best.spans())
-    extra = problem.topology.sockets - best.low
-    groups = []
-    for span, members in zip(spans, members_of(spans, problem.kinds), strict=True):
-        more = min(extra, span.high - span.low)
-        extra -= more
-        groups.append(Group(items=members, sockets=span.low + more))
+    counts = handed_out([(span.low, span.high) for span in spans], problem.topology.sockets)
+    groups = tuple(
+        Group(items=members, sockets=count)
+        for members, count in zip(members_of(spans, problem.kinds), counts, strict=True)
+    )
     return Division(cost=best.cost - (problem.whole.least_price << (3 * TERM)), groups=_ascending(groups))

@@ -19,14 +19,16 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
-from launcher.planner.remainders import alone_or_paired, choices, most_groups, subset_sums
+from launcher.planner.effort import Effort, TooLong
+from launcher.planner.remainders import alone_or_paired, choice_count, choices, most_groups, subset_sums
 
-# Steps of the search for term 6 before it contents itself with groups inside each node: some hundredths of a second.
-# Eight nodes of eight caches with random remainders mostly stay below.
-_STEP_LIMIT = 40_000
 # Nodes, and sets of them with R = 0, up to which all optimal divisions into components are compared in term 6.
 _NODE_LIMIT = 12
 _SET_LIMIT = 300
+# Choices of one node's caches where the search for term 6 is too long: ten caches that all differ have 1,024.
+_INSIDE_LIMIT = 1 << 10
+# Sums of some caches that take as long as a step.
+_SUMS_A_STEP = 8
 
 
 class Plot(Struct, frozen=True, kw_only=True):
@@ -70,35 +72,35 @@ class _Way(NamedTuple):
             way = way.before
 
 
-class _TooLong(Exception):
-    """The search for term 6 is longer than its limit."""
-
-
-def grow(plots: Sequence[Plot], *, socket_cpus: int, threads: int) -> list[tuple[int, ...]]:
+def grow(plots: Sequence[Plot], effort: Effort, *, socket_cpus: int, threads: int) -> list[tuple[int, ...]]:
     """Divide all areas into groups of whole guest sockets: least in term 4, and of those least in term 6.
 
-    Term 4 is exact. Term 6 is exact where no cache spans nodes, as far as the limits of this module reach: beyond them
-    each node has as many groups of its own as can be, and what is left of a component's nodes is one group more.
-    A node's CPUs that are no whole guest core are left over in one group alone, so that term 1 stays least.
+    Term 4 is exact. Term 6 is exact where no cache spans nodes, as far as the effort and the limits of this module
+    reach: beyond them each node has as many groups of its own as can be, and what is left of a component's nodes is
+    one group more. A node's CPUs that are no whole guest core are left over in one group alone, so that term 1 stays
+    least.
     """
+    if sum(sum(plot.cpus) for plot in plots) == socket_cpus:
+        return [tuple(sorted(area for plot in plots for area in plot.areas))]
     groups, thinned = _thinned(plots, socket_cpus)
     # A node with R = 0 is a component by itself, and where no node has several areas a component is one group.
     alone = [plot for plot in thinned if plot.areas and not sum(plot.cpus) % socket_cpus]
     joined = [plot for plot in thinned if sum(plot.cpus) % socket_cpus]
     for plot in alone:
-        groups += _rough_groups([plot], [1], socket_cpus)
-    groups += _groups_across(joined, socket_cpus, threads)
+        groups += _rough_groups([plot], [1], socket_cpus, effort)
+    groups += _groups_across(joined, socket_cpus, threads, effort)
     return sorted(tuple(sorted(group)) for group in groups)
 
 
-def _groups_across(plots: Sequence[Plot], size: int, threads: int) -> Iterable[tuple[int, ...]]:
-    search = _Search(plots=plots, size=size, threads=threads)
+def _groups_across(plots: Sequence[Plot], size: int, threads: int, effort: Effort) -> Iterable[tuple[int, ...]]:
+    search = _Search(plots=plots, size=size, threads=threads, effort=effort)
     if any(len(plot.areas) > 1 for plot in plots):
         try:
             return search.groups(search.best_components())
-        except _TooLong:
+        except TooLong:
             pass
-    return _rough_groups(plots, most_groups(search.remainders, size), size)
+    effort.charge(choice_count(range(len(plots)), search.remainders, size))
+    return _rough_groups(plots, most_groups(search.remainders, size), size, effort)
 
 
 def _thinned(plots: Sequence[Plot], size: int) -> tuple[list[tuple[int, ...]], list[Plot]]:
@@ -114,12 +116,15 @@ def _thinned(plots: Sequence[Plot], size: int) -> tuple[list[tuple[int, ...]], l
     return groups, thinned
 
 
-def _rough_groups(plots: Sequence[Plot], components: Iterable[int], size: int) -> Iterator[tuple[int, ...]]:
+def _rough_groups(
+    plots: Sequence[Plot], components: Iterable[int], size: int, effort: Effort
+) -> Iterator[tuple[int, ...]]:
     for component in components:
         rest: tuple[int, ...] = ()
         for node in members_of(component):
             plot = plots[node]
-            inside = most_groups(plot.cpus, size)
+            effort.charge(min(_INSIDE_LIMIT, choice_count(range(len(plot.cpus)), plot.cpus, size)))
+            inside = most_groups(plot.cpus, size, _INSIDE_LIMIT)
             yield from (tuple(plot.areas[cache] for cache in members_of(group)) for group in inside)
             left = (1 << len(plot.areas)) - 1 ^ sum(inside)
             rest += tuple(plot.areas[cache] for cache in members_of(left))
@@ -133,8 +138,9 @@ class _Search(Struct):
     plots: Sequence[Plot]
     size: int
     threads: int
-    steps: int = 0
+    effort: Effort
     remainders: list[int] = field(default_factory=list)
+    remainder_of: list[int] = field(default_factory=list)
     sums: list[list[int]] = field(default_factory=list)
     matching: list[dict[int, list[int]]] = field(default_factory=list)
     known_closed: dict[tuple[int, int, int], _Closed | None] = field(default_factory=dict)
@@ -181,10 +187,10 @@ class _Search(Struct):
     def _closed_sets(self) -> list[int]:
         """List the sets of nodes with R = 0, ascending, so that each comes after those inside it."""
         if len(self.plots) > _NODE_LIMIT:
-            raise _TooLong
-        sets = [nodes for nodes, total in enumerate(subset_sums(self.remainders)) if total % self.size == 0]
+            raise TooLong
+        sets = [nodes for nodes in range(1 << len(self.plots)) if not self._remainder(nodes)]
         if len(sets) > _SET_LIMIT:
-            raise _TooLong
+            raise TooLong
         return sets
 
     def complete(self, component: int) -> _Closed:
@@ -200,6 +206,7 @@ class _Search(Struct):
         """Sum up the CPUs of every set of one node's caches."""
         if self.sums:
             return
+        self.effort.spend(sum(1 << len(plot.cpus) for plot in self.plots) // _SUMS_A_STEP)
         self.sums = [subset_sums(plot.cpus) for plot in self.plots]
         for plot in self.plots:
             matching: dict[int, list[int]] = defaultdict(list)
@@ -231,23 +238,21 @@ class _Search(Struct):
         """
         sums = self.sums[root]
         for inner in _subsets(nodes):
+            self.effort.spend()
             hung = self._hung(nodes ^ inner)
             if hung is None:
                 continue
             for some in self.matching[root].get(-self._remainder(inner) % self.size, ()):
-                self._step()
+                self.effort.spend()
                 if some & caches == some != caches and sums[some] % self.threads <= sums[caches] % self.threads:
                     before = self._closed(root, some, inner)
                     if before is not None:
                         yield before, hung
 
-    def _step(self) -> None:
-        self.steps += 1
-        if self.steps > _STEP_LIMIT:
-            raise _TooLong
-
     def _remainder(self, nodes: int) -> int:
-        return sum(self.remainders[node] for node in members_of(nodes))
+        if not self.remainder_of:
+            self.remainder_of = [total % self.size for total in subset_sums(self.remainders)]
+        return self.remainder_of[nodes]
 
     def _hung(self, nodes: int) -> tuple[int, tuple[int, ...]] | None:
         """Divide the nodes into subtrees with the most closed groups; none of them has R = 0."""
@@ -268,7 +273,7 @@ class _Search(Struct):
     def _open(self, nodes: int) -> _Open | None:
         """Find the most closed groups of a subtree, whatever its root."""
         if nodes not in self.known_open:
-            ways = self._ways_to_open(nodes) if self._remainder(nodes) % self.size else ()
+            ways = self._ways_to_open(nodes) if self._remainder(nodes) else ()
             self.known_open[nodes] = max(ways, key=lambda way: way.number, default=None)
         return self.known_open[nodes]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from launcher.planner.candidates import FIELD, Kind, Problem, Span
-from launcher.planner.stock import Regime
+from launcher.planner.stock import Regime, Stock
 
 
 class Grouping(NamedTuple):
@@ -62,17 +62,18 @@ def _keep(choices: list[Grouping], before: Grouping, span: Span) -> None:
 
 def may_stop(areas: int, problem: Problem) -> bool:
     """Tell whether the areas that these leave out may idle, all of them."""
-    return all(_may_idle(kind, problem.regime) or kind.count(areas) == len(kind.members) for kind in problem.kinds)
+    return all(may_idle(kind.stock, problem.regime) or kind.count(areas) == len(kind.members) for kind in problem.kinds)
 
 
-def _may_idle(kind: Kind, regime: Regime) -> bool:
+def may_idle(stock: Stock, regime: Regime) -> bool:
+    """Tell whether the terms before 4 allow that an area with this stock stays empty."""
     match regime:
         case Regime.PLENTY:
             return True
         case Regime.BESIDE:
-            return not kind.stock.whole
+            return not stock.whole
         case Regime.SPLIT:
-            return not kind.stock.wholes
+            return not stock.wholes
 
 
 def members_of(spans: Sequence[Span], kinds: Sequence[Kind]) -> list[tuple[int, ...]]:

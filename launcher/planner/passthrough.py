@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, NO_NODE, Host
-from launcher.planner.cells import free_pages, lay_out_cells, missing_pages
+from launcher.planner.cells import cores_by_pages, free_pages, lay_out_cells, missing_pages, suffices
 from launcher.planner.demand import CPUDemand
+from launcher.planner.effort import TooLong
 from launcher.planner.model import Cell
-from launcher.planner.placement import Placement, place
+from launcher.planner.placement import Placement, place, place_accepted
 from launcher.planner.refusal import cores_across_nodes, too_few_cpus_with_memory, too_few_pages
 from launcher.planner.score import score
 from launcher.planner.supply import free_cores
@@ -19,29 +21,72 @@ from launcher.vmi.guest import Guest, Topology
 def place_in_cells(
     guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand
 ) -> tuple[Placement, tuple[Cell, ...]]:
-    """Place the guest and lay out its cells: the best placement, if every node used has the huge pages for its share.
+    """Place the guest and lay out its cells: the best placement of which every node used has the huge pages.
 
-    Where one has not, nodes short of pages are given fewer vCPUs until the pages suffice: such a placement is
-    feasible, but no longer proved to be the best feasible one. Raises DoesNotFit where that ends without one, naming
-    what the best placement lacked, or where a guest core would have to lie on two nodes.
+    Exact where the best of all has them, and else where the guest is small (see `place_accepted`). On larger ones
+    nodes short of pages are given fewer vCPUs until the pages suffice, and where that leads nowhere so many vCPUs to
+    each node as its pages allow: a placement is found wherever there is one, but no longer proved to be the best.
+    Raises DoesNotFit where there is none, naming what the best placement lacked, or where a guest core would have to
+    lie on two nodes.
     """
-    caps: dict[int, int] = {}
-    refusal: DoesNotFit | None = None
-    while True:
-        placement = _place_capped(guest.cpu.topology, usable, demand, _with_no_node(caps))
-        if placement is None or placement.score.cores_across_nodes:
-            raise refusal or _no_room(guest, usable, demand)
+    best = _place_capped(guest.cpu.topology, usable, demand, {NO_NODE: 0})
+    if best is None or best.score.cores_across_nodes:
+        raise _no_room(guest, usable, demand)
+    refusal = _lacking(guest, host, best)
+    if refusal is not None:
+        best = _with_pages(guest, host, usable, demand, best)
+        if best is None:
+            raise refusal
+    return best, lay_out_cells(best.vcpus, guest.memory, host)
+
+
+def _lacking(guest: Guest, host: Host, placement: Placement) -> DoesNotFit | None:
+    """Say what the placement lacks in pages of memory; None where nothing."""
+    try:
+        missing = missing_pages(lay_out_cells(placement.vcpus, guest.memory, host), guest.memory, host)
+    except DoesNotFit as too_few:
+        return too_few
+    return _first_refusal(missing, guest) if missing else None
+
+
+def _with_pages(
+    guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, without: Placement
+) -> Placement | None:
+    """Place the guest where the huge pages are; `without` is the best placement, which lacks some."""
+    topology = guest.cpu.topology
+
+    def accepts(guest_cores: Mapping[int, int]) -> bool:
+        vcpus = {node: cores * topology.threads for node, cores in guest_cores.items()}
+        return NO_NODE not in vcpus and suffices(vcpus, guest.memory, host)
+
+    try:
+        return place_accepted(usable, topology, demand.housekeeping, accepts)
+    except TooLong:
+        return _narrowed(guest, host, usable, demand, without) or _by_pages(guest, host, usable, demand)
+
+
+def _narrowed(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, first: Placement) -> Placement | None:
+    """Give nodes that are short of pages fewer vCPUs, again and again."""
+    caps: dict[int, int] = {NO_NODE: 0}
+    placement: Placement | None = first
+    while placement is not None and not placement.score.cores_across_nodes:
+        if _lacking(guest, host, placement) is None:
+            return placement
         cells = lay_out_cells(placement.vcpus, guest.memory, host)
-        missing = missing_pages(cells, guest.memory, host)
-        if not missing:
-            return placement, cells
-        refusal = refusal or _first_refusal(missing, guest)
-        caps.update({cell.node: _cap(cell, guest, host) for cell, _ in missing})
+        caps.update({cell.node: _cap(cell, guest, host) for cell, _ in missing_pages(cells, guest.memory, host)})
+        placement = _place_capped(guest.cpu.topology, usable, demand, caps)
+    return None
 
 
-def _with_no_node(caps: Mapping[int, int]) -> Mapping[int, int]:
-    """Keep vCPUs off CPUs that belong to no node: no host node could back their cell."""
-    return {**caps, NO_NODE: 0}
+def _by_pages(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand) -> Placement | None:
+    """Give each node as many guest cores as let the nodes' free pages hold the whole memory; None where none do."""
+    threads = guest.cpu.topology.threads
+    room = Counter(cpu.node for cpu in usable if cpu.node != NO_NODE)
+    guest_cores = cores_by_pages({node: cpus // threads for node, cpus in sorted(room.items())}, guest, host)
+    if guest_cores is None:
+        return None
+    caps = {node: guest_cores.get(node, 0) * threads for node in {cpu.node for cpu in usable}}
+    return _place_capped(guest.cpu.topology, usable, demand, caps)
 
 
 def _no_room(guest: Guest, usable: Sequence[CPU], demand: CPUDemand) -> DoesNotFit:

@@ -2,42 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, product
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from launcher.host.model import CPU
-from launcher.planner.candidates import Item, outline
-from launcher.planner.division import Division, divide, divide_finely, search_size, uses_every_cpu
+from launcher.planner.candidates import Item, search_size
+from launcher.planner.choosing import CLASS_LIMIT, SEARCH_LIMIT, Choice, plain_items, rank
+from launcher.planner.division import divide
+from launcher.planner.effort import Effort, TooLong
 from launcher.planner.model import Score
-from launcher.planner.reserve import Reservation, combinations, reservations
+from launcher.planner.refinement import refine
+from launcher.planner.reserve import combinations, reservations
 from launcher.planner.score import score
 from launcher.planner.seating import GuestSocket, number_vcpus, seat
 from launcher.planner.shelf import Shelf, refined, reserve, stack
-from launcher.planner.stock import Stock, by_node, least, loosened, regime_of
-from launcher.planner.supply import Area, coarse_areas, fine_areas, free_cores
-from launcher.planner.untangle import untangle
+from launcher.planner.supply import Area, Core, coarse_areas, fine_areas, free_cores
+from launcher.planner.untangle import Accepts, untangle
 from launcher.vmi.guest import Topology
 
-# Above this many pairs of areas and group (eight different areas have 6,561) the search goes by nodes first and by
-# last-level caches inside each afterwards: term 6 is then exact inside every node, but not among nodes.
-_SEARCH_LIMIT = 7_000
-# Choices of housekeeping times pairs of areas and group: what is searched in all. Eight different nodes and two
-# housekeeping CPUs (36 choices of nodes) stay below.
-_WORK_LIMIT = 250_000
-# Choices of housekeeping where every CPU is used, which are quickly searched: some hundredths of a second.
-_REMAINDER_CHOICES = 100
-# Choices that are looked at for term 7 alone, after one that no other can beat in terms 4 to 6.
-_TIE_LIMIT = 8
-# Choices of caches for the housekeeping on nodes that are given: each of the eight of one node, for one CPU.
-_FINER_LIMIT = 8
-# Such choices times pairs of areas and group inside each node, where CPUs are left over.
-_FINER_WORK = 6_000
-# Choices of housekeeping that leave the same summed stock, of which not more are compared.
-_CLASS_LIMIT = 200
+# Steps of the search guest core by guest core, for all choices together: a tenth of a second.
+_UNTANGLING_EFFORT = 20_000
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -48,13 +34,6 @@ class Placement(Struct, frozen=True, kw_only=True):
     score: Score
 
 
-class _Choice(Struct, frozen=True, kw_only=True):
-    """One choice of housekeeping by kind, and how the areas are then divided among the guest's sockets."""
-
-    reservations: tuple[Reservation, ...]
-    division: Division
-
-
 def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
     """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
 
@@ -62,174 +41,80 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     of CPUs alone. The caller makes sure that there are vCPUs + housekeeping CPUs.
     """
     cores = free_cores(cpus)
-    areas = fine_areas(cores)
-    if search_size(_plain_items(areas, topology.threads)) > _SEARCH_LIMIT:
-        return _placed_by_nodes(coarse_areas(cores), topology, housekeeping)
-    choices = _ranked(areas, topology, housekeeping)
+    fine = fine_areas(cores)
+    spanning = _caches_span_nodes(fine)
+    areas, choices = _choices(cores, fine, topology, housekeeping, spanning=spanning)
     best = _seated(areas, choices[0], topology)
-    if topology.threads > 2 and all(len(area.caches) == 1 for area in areas):
-        return _untangled(areas, choices, best, topology)
+    if len(areas) == len(fine) and (topology.threads > 2 or spanning):
+        return _untangled(areas, choices, best, topology, proved=not spanning)
     return best
 
 
-def _placed_by_nodes(nodes: Sequence[Area], topology: Topology, housekeeping: int) -> Placement:
-    """Choose the nodes of the housekeeping by terms 1 to 5, then its caches and the groups of areas by term 6."""
-    choice = _ranked(nodes, topology, housekeeping)[0]
-    areas = [fine for node in nodes for fine in refined(node)]
-    finer = [
-        _Choice(reservations=reservations_of, division=division)
-        for reservations_of in islice(_finer(nodes, choice, topology), _finer_limit(areas, topology, choice))
-        if (division := divide_finely(_items(areas, reservations_of), topology)) is not None
-    ]
-    if not finer:
-        return _seated(nodes, choice, topology)
-    return _seated(areas, min(finer, key=lambda choice: choice.division.cost), topology)
+def _caches_span_nodes(areas: Sequence[Area]) -> bool:
+    return len({cache for area in areas for cache in area.caches}) < sum(len(area.caches) for area in areas)
 
 
-def _finer_limit(areas: Sequence[Area], topology: Topology, choice: _Choice) -> int:
-    stocks = [option.stock for option in choice.reservations]
-    if sum(stock.wholes * topology.threads + stock.looses for stock in stocks) == topology.vcpus:
-        return _FINER_LIMIT
-    by_node: dict[int, list[Item]] = defaultdict(list)
-    for item in _plain_items(areas, topology.threads):
-        by_node[item.node].append(item)
-    work = sum(search_size(items) for items in by_node.values())
-    return min(_FINER_LIMIT, max(1, _FINER_WORK // work))
+def _choices(
+    cores: Sequence[Core], fine: Sequence[Area], topology: Topology, housekeeping: int, *, spanning: bool
+) -> tuple[Sequence[Area], Sequence[Choice]]:
+    """Rank the choices of housekeeping, and say for which areas.
+
+    Few areas are searched all together. Else the nodes come first, by terms 1 to 5, and the areas inside them after:
+    where every CPU is used that loses nothing, for then the terms before 6 depend on the nodes' CPUs alone.
+    """
+    used_up = sum(len(core.cpus) for core in cores) == topology.vcpus + housekeeping
+    if search_size(plain_items(fine, topology.threads)) <= SEARCH_LIMIT and (spanning or not used_up):
+        return fine, rank(fine, topology, housekeeping, proved=not spanning)
+    nodes = coarse_areas(cores)
+    ranked = rank(nodes, topology, housekeeping)
+    finer = refine(nodes, ranked, topology)
+    return ([area for node in nodes for area in refined(node)], finer) if finer else (nodes, ranked)
 
 
-def _finer(nodes: Sequence[Area], choice: _Choice, topology: Topology) -> Iterator[tuple[Reservation, ...]]:
-    """Yield the choices of areas inside the nodes which leave each node with the same stock."""
-    by_node = [_inside(node, option, topology.threads) for node, option in zip(nodes, choice.reservations, strict=True)]
-    for chosen in product(*by_node):
-        yield tuple(option for options in chosen for option in options)
+def _untangled(
+    areas: Sequence[Area], choices: Sequence[Choice], first: Placement, topology: Topology, *, proved: bool
+) -> Placement:
+    """Search on where the seats may be worse than can be: by what the division promised, if that is `proved` a bound.
 
-
-def _inside(node: Area, wanted: Reservation, threads: int) -> list[tuple[Reservation, ...]]:
-    options = [reservations(area.histogram(), threads, wanted.cpus) for area in refined(node)]
-    return [
-        chosen
-        for chosen in combinations(options, wanted.cpus, _CLASS_LIMIT)
-        if sum((option.stock for option in chosen), Stock()) == wanted.stock
-    ]
-
-
-def _untangled(areas: Sequence[Area], choices: Sequence[_Choice], first: Placement, topology: Topology) -> Placement:
-    """Search on where split guest cores of more than two threads kept the seats from what the division promised."""
-    best = first
+    That is where split guest cores have more than two threads; where caches span nodes, term 6 may even be less.
+    """
+    best, effort = first, Effort(steps=_UNTANGLING_EFFORT)
     for choice in choices:
-        if _last_terms(best) <= choice.division.promise:
+        if proved and _last_terms(best) <= choice.division.promise:
             break
         reserved = _reserved(areas, choice)
         shelves = [stack(area, frozenset(cpus), topology.threads) for area, cpus in zip(areas, reserved, strict=True)]
-        sockets = untangle(shelves, topology)
-        if sockets is None:
+        try:
+            sockets = untangle(shelves, topology, effort)
+        except TooLong:
             break
-        best = min(best, _placement(sockets, reserved, topology), key=lambda placement: placement.score)
+        if sockets is not None:
+            best = min(best, _placement(sockets, reserved, topology), key=lambda placement: placement.score)
     return best
+
+
+def place_accepted(cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts) -> Placement | None:
+    """Place as `place` does, but only so that `accepts` takes the guest cores by node, and no guest core spans nodes.
+
+    Exact. None where there is no such placement; raises TooLong where that is a long search.
+    """
+    areas, effort = fine_areas(free_cores(cpus)), Effort(steps=_UNTANGLING_EFFORT)
+    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
+    found: list[Placement] = []
+    for chosen in combinations(options, housekeeping, CLASS_LIMIT):
+        reserved = [reserve(area, option.takes) for area, option in zip(areas, chosen, strict=True)]
+        shelves = [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
+        sockets = untangle(shelves, topology, effort, accepts)
+        if sockets is not None:
+            found.append(_placement(sockets, reserved, topology))
+    return min(found, key=lambda placement: placement.score, default=None)
 
 
 def _last_terms(placement: Placement) -> tuple[int, int, int]:
     return placement.score.node_crossings, placement.score.nodes_used, placement.score.cache_crossings
 
 
-def _plain_items(areas: Sequence[Area], threads: int) -> list[Item]:
-    return _items(areas, [reservations(area.histogram(), threads, 0)[0][0] for area in areas])
-
-
-def _items(areas: Sequence[Area], chosen: Sequence[Reservation]) -> list[Item]:
-    return [
-        Item(node=area.node, caches=len(area.caches), stock=reservation.stock)
-        for area, reservation in zip(areas, chosen, strict=True)
-    ]
-
-
-def _ranked(areas: Sequence[Area], topology: Topology, housekeeping: int) -> list[_Choice]:
-    """Rank the choices of housekeeping that are best in terms 1 to 3, the best first, until one cannot be beaten.
-
-    All of them, unless they are so many that the work would pass the limit; terms 4 to 6 are then a heuristic.
-    """
-    choices = _leading(areas, topology, housekeeping)
-    bound = _bound(areas, choices, topology)
-    left = _choice_limit(_items(areas, choices[0]), topology)
-    ranked: list[tuple[tuple[int, int, tuple[int, ...]], _Choice]] = []
-    for chosen in choices:
-        choice = _Choice(reservations=chosen, division=divide(_items(areas, chosen), topology))
-        merit = (choice.division.cost, *_dislikes(areas, choice, topology))
-        ranked.append((merit, choice))
-        left = min(left - 1, _TIE_LIMIT) if merit[0] <= bound else left - 1
-        if left <= 0 or merit[:2] <= (bound, 0):
-            break
-    return [choice for _, choice in sorted(ranked, key=lambda entry: entry[0])]
-
-
-def _choice_limit(items: Sequence[Item], topology: Topology) -> int:
-    if uses_every_cpu(items, topology):
-        return _REMAINDER_CHOICES
-    return max(1, _WORK_LIMIT // search_size(items))
-
-
-def _bound(areas: Sequence[Area], choices: Sequence[Sequence[Reservation]], topology: Topology) -> int:
-    """Bound the cost of every choice from below: each area may do for the guest what it may with any of them."""
-    if len(choices) == 1 or uses_every_cpu(_items(areas, choices[0]), topology):
-        return 0
-    regime = regime_of(sum((option.stock for option in choices[0]), Stock()), topology.sockets * topology.cores)
-    stocks = [
-        loosened({option.stock for option in options}, regime, topology.threads)
-        for options in zip(*choices, strict=True)
-    ]
-    items = [
-        Item(node=area.node, caches=len(area.caches), stock=stock) for area, stock in zip(areas, stocks, strict=True)
-    ]
-    return 0 if outline(items, topology).least_price else divide(items, topology).cost
-
-
-def _leading(areas: Sequence[Area], topology: Topology, housekeeping: int) -> list[tuple[Reservation, ...]]:
-    """Find the least terms 1 to 3 and the choices that reach them, those first that keep to the largest node."""
-    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
-    guest_cores = topology.sockets * topology.cores
-    judged = []
-    for chosen in combinations(options, housekeeping, _CLASS_LIMIT):
-        stocks = by_node((area.node, option.stock) for area, option in zip(areas, chosen, strict=True))
-        judged.append((least(stocks.values(), guest_cores, topology.threads), chosen))
-    best = min(target for target, _ in judged)
-    largest = _largest_node(areas)
-    return sorted(
-        (chosen for target, chosen in judged if target == best), key=lambda chosen: _off(largest, areas, chosen)
-    )
-
-
-def _largest_node(areas: Sequence[Area]) -> int:
-    sizes: Counter[int] = Counter()
-    for area in areas:
-        sizes[area.node] += area.cpu_count
-    return max(sizes, key=lambda node: (sizes[node], -node))
-
-
-def _off(node: int, areas: Sequence[Area], chosen: Sequence[Reservation]) -> int:
-    return sum(option.cpus for area, option in zip(areas, chosen, strict=True) if area.node != node)
-
-
-def _dislikes(areas: Sequence[Area], choice: _Choice, topology: Topology) -> tuple[int, tuple[int, ...]]:
-    """Count the housekeeping CPUs away from the node with most vCPUs; last, prefer the first areas."""
-    on_node: Counter[int] = Counter()
-    for group in choice.division.groups:
-        shares = _shares([choice.reservations[i].stock for i in group.items], group.sockets * topology.cores)
-        for i, share in zip(group.items, shares, strict=True):
-            on_node[areas[i].node] += share
-    most = max(on_node.values())
-    taken = [(area, option.cpus) for area, option in zip(areas, choice.reservations, strict=True)]
-    away = sum(cpus for area, cpus in taken if on_node[area.node] < most)
-    return away, tuple(cpus for _, cpus in taken)
-
-
-def _shares(stocks: Sequence[Stock], guest_cores: int) -> list[int]:
-    """Estimate the guest cores on each area of a group, in proportion to its places; exact for one area."""
-    if len(stocks) == 1:
-        return [guest_cores]
-    return [stock.wholes for stock in stocks]
-
-
-def _seated(areas: Sequence[Area], choice: _Choice, topology: Topology) -> Placement:
+def _seated(areas: Sequence[Area], choice: Choice, topology: Topology) -> Placement:
     reserved = _reserved(areas, choice)
     sockets = [
         socket
@@ -240,7 +125,7 @@ def _seated(areas: Sequence[Area], choice: _Choice, topology: Topology) -> Place
     return _placement(sockets, reserved, topology)
 
 
-def _reserved(areas: Sequence[Area], choice: _Choice) -> list[tuple[CPU, ...]]:
+def _reserved(areas: Sequence[Area], choice: Choice) -> list[tuple[CPU, ...]]:
     return [reserve(area, option.takes) for area, option in zip(areas, choice.reservations, strict=True)]
 
 
@@ -253,13 +138,13 @@ def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...
 def _refined_groups(
     members: Sequence[tuple[Area, tuple[CPU, ...]]], sockets: int, topology: Topology
 ) -> Iterator[tuple[Sequence[Shelf], int]]:
-    """Divide a group of one coarse area further, by last-level cache."""
+    """Divide a group of nodes further, by last-level cache, where its areas are few or lie on one node."""
     shelves = [
         stack(fine, frozenset(reserved), topology.threads) for area, reserved in members for fine in refined(area)
     ]
-    if len(members) > 1 or len(shelves) == 1:
+    items = [Item(node=shelf.node, caches=1, stock=shelf.stock) for shelf in shelves]
+    if len(shelves) == 1 or (len(members) > 1 and search_size(items) > SEARCH_LIMIT):
         yield shelves, sockets
         return
-    items = [Item(node=shelf.node, caches=1, stock=shelf.stock) for shelf in shelves]
     for group in divide(items, replace(topology, sockets=sockets)).groups:
         yield [shelves[i] for i in group.items], group.sockets

@@ -11,18 +11,18 @@ from itertools import combinations
 _CHOICE_LIMIT = 1 << 16
 
 
-def most_groups(numbers: Sequence[int], size: int) -> list[int]:
+def most_groups(numbers: Sequence[int], size: int, limit: int = _CHOICE_LIMIT) -> list[int]:
     """Find the most disjoint groups that each add up to a multiple of `size`, as bit masks of indices.
 
-    Exact for up to sixteen numbers, and for more where many are equal, or go alone or in pairs. Beyond the limit of
-    this module the numbers that go in threes are taken out first, and what is still too many is one group. Numbers
+    Exact for up to sixteen numbers, and for more where many are equal, or go alone or in pairs. Beyond `limit`
+    choices the numbers that go in threes are taken out first, and what is still too many is one group. Numbers
     that are left over (none where all add up to a multiple) are in no group.
 
     Numbers that go alone or in pairs are taken out first, which loses nothing: were the two in different groups, the
     rest of these groups would be one, so there are as many as before.
     """
     groups, left = alone_or_paired(numbers, size)
-    while _choice_count(left, numbers, size) > _CHOICE_LIMIT:
+    while choice_count(left, numbers, size) > limit:
         three = next((three for three in combinations(left, 3) if _total(three, numbers) % size == 0), None)
         if three is None:
             return groups + ([_mask(left)] if _total(left, numbers) % size == 0 else [])
@@ -69,7 +69,8 @@ def _kinds(indices: Sequence[int], numbers: Sequence[int], size: int) -> list[li
     return list(kinds.values())
 
 
-def _choice_count(indices: Sequence[int], numbers: Sequence[int], size: int) -> int:
+def choice_count(indices: Sequence[int], numbers: Sequence[int], size: int) -> int:
+    """Count the choices that differ."""
     count = 1
     for kind in _kinds(indices, numbers, size):
         count *= len(kind) + 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
 
 from msgspec import Struct
 
@@ -29,6 +30,9 @@ class Reservation(Struct, frozen=True, kw_only=True):
 # Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
 # parts of cores in at most two sizes: a host with eight threads a core has thousands of the others.
 _ALL_TAKES = 12
+# Summed stocks that are followed: so many in all, and at least so many for one number of CPUs.
+_SUMS = 1_600
+_LEAST_SUMS = 20
 # Choices for all areas so far that are followed, whatever they leave.
 _FOLLOWED_LIMIT = 2_000
 
@@ -104,14 +108,17 @@ def _joined(one: Reservation, other: Reservation) -> Reservation:
 
 
 def _undominated(options: Iterable[Reservation], threads: int) -> tuple[Reservation, ...]:
-    def merits(option: Reservation) -> tuple[int, int, int]:
+    def order(option: Reservation) -> tuple[int, int, int, tuple[Take, ...]]:
         stock = option.stock
-        return stock.wholes, stock.whole, threads * stock.whole + stock.loose
+        return -stock.wholes, -stock.whole, -threads * stock.whole - stock.loose, option.takes
 
     kept: list[Reservation] = []
-    for option in sorted(options, key=lambda option: (tuple(-merit for merit in merits(option)), option.takes)):
-        if not any(all(a >= b for a, b in zip(merits(good), merits(option), strict=True)) for good in kept):
+    merits: list[tuple[int, int]] = []
+    for (_, whole, quiet, _), option in sorted(((order(option), option) for option in options), key=itemgetter(0)):
+        # Those before have as many places for whole guest cores, or more.
+        if not any(good[0] <= whole and good[1] <= quiet for good in merits):
             kept.append(option)
+            merits.append((whole, quiet))
     return tuple(kept)
 
 
@@ -119,38 +126,54 @@ def combinations(areas: Sequence[Options], cpus: int, limit: int) -> list[tuple[
     """List the choices of one reservation per area that take `cpus` CPUs in all.
 
     Of those that leave the same summed stock at most `limit` are followed, and of the summed stocks for one number
-    of CPUs the best `limit` by whole places: beyond that (many housekeeping CPUs on many nodes) it is a heuristic.
+    of CPUs the best `limit` by whole places (fewer where there are more than seven CPUs): beyond that (many
+    housekeeping CPUs on many nodes) it is a heuristic.
     """
-    partial: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {(0, Stock()): [()]}
+    partial: _Sums = {(0, 0): [()]}
+    sums = min(limit, max(_LEAST_SUMS, _SUMS // (cpus + 1)))
     for options in areas:
         alike = min(limit, max(1, _FOLLOWED_LIMIT // len(partial)))
-        partial = _best_sums(_extended(partial, options, cpus, alike), limit)
+        partial = _best_sums(_extended(partial, options, cpus, alike), sums)
     return [choice for (taken, _), choices in sorted(partial.items()) if taken == cpus for choice in choices]
 
 
-def _extended(
-    partial: Mapping[tuple[int, Stock], Sequence[tuple[Reservation, ...]]], options: Options, cpus: int, limit: int
-) -> dict[tuple[int, Stock], list[tuple[Reservation, ...]]]:
-    extended: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = defaultdict(list)
+# The choices followed, by the CPUs taken and the summed stock, whose counts are fields of one number: they add at once.
+_Sums = dict[tuple[int, int], list[tuple[Reservation, ...]]]
+_FIELD = 14
+
+
+def _packed(stock: Stock) -> int:
+    wholes = stock.whole << _FIELD | stock.whole_beside
+    return (wholes << _FIELD | stock.loose) << _FIELD | stock.loose_beside
+
+
+def _extended(partial: _Sums, options: Options, cpus: int, limit: int) -> _Sums:
+    extended: _Sums = defaultdict(list)
+    steps = [(more, _packed(option.stock), option) for more, same in options.items() for option in same]
     for (taken, stock), choices in partial.items():
-        for more, reservations_of in options.items():
+        for more, extra, option in steps:
             if taken + more > cpus:
                 break
-            for option in reservations_of:
-                slot = extended[taken + more, stock + option.stock]
-                slot.extend((*choice, option) for choice in choices[: limit - len(slot)])
+            slot = extended[taken + more, stock + extra]
+            if len(slot) < limit:
+                slot.extend([(*choice, option) for choice in choices[: limit - len(slot)]])
     return extended
 
 
-def _best_sums(
-    extended: dict[tuple[int, Stock], list[tuple[Reservation, ...]]], limit: int
-) -> dict[tuple[int, Stock], list[tuple[Reservation, ...]]]:
+def _best_sums(extended: _Sums, limit: int) -> _Sums:
     if len(extended) <= limit:
         return extended
-    kept: dict[tuple[int, Stock], list[tuple[Reservation, ...]]] = {}
+    kept: _Sums = {}
     room: Counter[int] = Counter()
-    for taken, stock in sorted(extended, key=lambda key: (key[0], -key[1].wholes, -key[1].whole, key[1])):
+    for taken, stock in sorted(extended, key=_by_places):
         room[taken] += 1
         if room[taken] <= limit:
             kept[taken, stock] = extended[taken, stock]
     return kept
+
+
+def _by_places(key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Order by the CPUs taken, then by the places for whole guest cores that are left, the most first."""
+    taken, stock = key
+    whole = stock >> (3 * _FIELD)
+    return taken, -whole - (stock >> (2 * _FIELD) & ((1 << _FIELD) - 1)), -whole, stock

@@ -1,21 +1,23 @@
-"""The exact search for guest cores of three and more threads that must be split: few, but they can tie areas in knots.
+"""The exact search, guest core by guest core, for the two cases that the division into groups only bounds.
 
-Where a guest core lies on three areas, no line through the areas may do what the division promises. Then guest core
-after guest core is seated in every way that differs, with what is left of each area as the state.
+Where a guest core of three or more threads lies on three areas, no line through the areas may do what the division
+promises. And where a last-level cache spans nodes, two areas may be one step apart for a node and none for a cache.
+Then guest core after guest core is seated in every way that differs, with what is left of each area as the state.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import comb
 
 from msgspec import Struct, field
 
+from launcher.planner.effort import Effort, TooLong
 from launcher.planner.seating import GuestCore, GuestSocket
 from launcher.planner.shelf import Shelf
 from launcher.vmi.guest import Topology
 
-# Steps of the search before it gives up: some tenths of a second.
-_STEP_LIMIT = 60_000
 # The search recurses once for each guest core; with so many it would be too long anyway.
 _CORE_LIMIT = 64
 
@@ -24,27 +26,30 @@ _Left = tuple[int, int, int, int]
 _State = tuple[_Left, ...]
 # One guest core: for each area touched its index and what is taken of it.
 _Seat = tuple[tuple[int, _Left], ...]
-# Terms 1 and 3 to 6.
-_Terms = tuple[int, int, int, int, int]
+# Tells whether these guest cores by node are wanted.
+Accepts = Callable[[Mapping[int, int]], bool]
+# Terms 1 to 6.
+_Terms = tuple[int, int, int, int, int, int]
 
 
-class _GivenUp(Exception):
-    """The search is longer than its limit."""
+def untangle(
+    shelves: Sequence[Shelf], topology: Topology, effort: Effort, accepts: Accepts | None = None
+) -> list[GuestSocket] | None:
+    """Seat the guest with the least terms 1 to 6; raises TooLong where the effort does not suffice.
 
-
-def untangle(shelves: Sequence[Shelf], topology: Topology) -> list[GuestSocket] | None:
-    """Seat the guest with the least terms 1 and 3 to 6, every place for a whole core used; None where that is long."""
-    if topology.sockets * topology.cores > _CORE_LIMIT:
-        return None
+    With `accepts` no guest core lies on two nodes, and the numbers of guest cores by node are such that it says yes;
+    None where there are none.
+    """
+    open_areas = sum(bool(shelf.loose or shelf.loose_beside) for shelf in shelves)
+    ways_to_split = comb(open_areas + topology.threads, topology.threads)
+    if topology.sockets * topology.cores > _CORE_LIMIT or ways_to_split > effort.steps:
+        raise TooLong
     start = tuple(
         (len(shelf.whole), len(shelf.whole_beside), len(shelf.loose), len(shelf.loose_beside)) for shelf in shelves
     )
-    search = _Search(shelves=shelves, topology=topology, start=start)
-    try:
-        seats = search.best(start, 0, (), frozenset())[1]
-    except _GivenUp:
-        return None
-    return _taken(shelves, seats, topology)
+    search = _Search(shelves=shelves, topology=topology, start=start, effort=effort, accepts=accepts)
+    terms, seats = search.best(start, 0, (), frozenset())
+    return None if terms >= _NEVER else _taken(shelves, seats, topology)
 
 
 class _Search(Struct):
@@ -53,7 +58,8 @@ class _Search(Struct):
     shelves: Sequence[Shelf]
     topology: Topology
     start: _State
-    steps: int = 0
+    effort: Effort
+    accepts: Accepts | None
     known: dict[object, tuple[_Terms, tuple[_Seat, ...]]] = field(default_factory=dict)
     seats: dict[_State, list[_Seat]] = field(default_factory=dict)
 
@@ -77,22 +83,18 @@ class _Search(Struct):
         for seat in self._seats(state):
             if seat < last:
                 continue
-            self._step()
+            self.effort.spend()
             now = areas | {index for index, _ in seat}
             terms, rest = self.best(_without(state, seat), done + 1, seat, now)
             yield self._added(terms, seat, areas, now), (seat, *rest)
 
-    def _step(self) -> None:
-        self.steps += 1
-        if self.steps > _STEP_LIMIT:
-            raise _GivenUp
-
     def _added(self, rest: _Terms, seat: _Seat, before: frozenset[int], now: frozenset[int]) -> _Terms:
-        across = len({self.shelves[index].node for index, _ in seat}) > 1
+        across = self._is_across(seat)
+        split = not any(taken[0] or taken[1] for _, taken in seat)
         beside = sum(taken[1] * self.topology.threads + taken[3] for _, taken in seat)
         nodes = len(self._nodes(now)) - max(1, len(self._nodes(before)))
         caches = len(self._caches(now)) - max(1, len(self._caches(before)))
-        return rest[0] + across, rest[1] + beside, rest[2] + nodes, rest[3], rest[4] + caches
+        return rest[0] + across, rest[1] + split, rest[2] + beside, rest[3] + nodes, rest[4], rest[5] + caches
 
     def _nodes(self, areas: frozenset[int]) -> set[int]:
         return {self.shelves[index].node for index in areas}
@@ -101,20 +103,32 @@ class _Search(Struct):
         return {self.shelves[index].cache for index in areas}
 
     def _end(self, state: _State) -> _Terms:
-        """Count the nodes used in all; a place for a whole core that is left over would split one more."""
-        if any(left[0] or left[1] for left in state):
+        """Count the nodes used in all."""
+        if self.accepts is not None and not self.accepts(self._cores_by_node(state)):
             return _NEVER
         used = frozenset(index for index, left in enumerate(state) if left != self.start[index])
-        return 0, 0, 0, len(self._nodes(used)), 0
+        return 0, 0, 0, 0, len(self._nodes(used)), 0
+
+    def _cores_by_node(self, state: _State) -> dict[int, int]:
+        """Count the guest cores of each node that has one; none of them lies on two nodes."""
+        used: Counter[int] = Counter()
+        for shelf, before, left in zip(self.shelves, self.start, state, strict=True):
+            wholes, looses = before[0] + before[1] - left[0] - left[1], before[2] + before[3] - left[2] - left[3]
+            used[shelf.node] += wholes * self.topology.threads + looses
+        return {node: cpus // self.topology.threads for node, cpus in used.items() if cpus}
 
     def _seats(self, state: _State) -> list[_Seat]:
         if state not in self.seats:
-            self.seats[state] = sorted({*_whole_seats(state), *self._split_seats(state, 0, self.topology.threads)})
+            seats = sorted({*_whole_seats(state), *self._split_seats(state, 0, self.topology.threads)})
+            self.seats[state] = [seat for seat in seats if self.accepts is None or not self._is_across(seat)]
         return self.seats[state]
+
+    def _is_across(self, seat: _Seat) -> bool:
+        return len({self.shelves[index].node for index, _ in seat}) > 1
 
     def _split_seats(self, state: _State, first: int, threads: int) -> Iterator[_Seat]:
         """Yield the ways to take `threads` loose CPUs of the areas from `first` on, of each the quiet ones first."""
-        self._step()
+        self.effort.spend()
         if not threads:
             yield ()
             return
@@ -126,7 +140,7 @@ class _Search(Struct):
                     yield ((index, (0, 0, taken, count - taken)), *rest)
 
 
-_NEVER: _Terms = (1 << 20, 0, 0, 0, 0)
+_NEVER: _Terms = (1 << 20, 0, 0, 0, 0, 0)
 
 
 def _whole_seats(state: _State) -> Iterator[_Seat]:

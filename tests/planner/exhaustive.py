@@ -1,8 +1,9 @@
 """An exhaustive search for the best score, independent of the planner: every placement, up to what is interchangeable.
 
 It seats one guest core after the other on host cores, remembering what is left of each kind of host core. Host cores
-with equally many free CPUs below the same cache of the same node are interchangeable, and so are the CPUs of a core;
-nothing else is assumed, no bound and no preference prunes.
+with equally many free CPUs below the same cache of the same node are interchangeable, and so are the CPUs of a core,
+and whole caches and nodes with the same things left (but for their names); nothing else is assumed, no bound and no
+preference prunes.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ def best_score(cpus: Sequence[CPU], topology: Topology, housekeeping: int) -> Sc
     """Return the least score of any placement on exactly these CPUs or some of them."""
     nodes = sorted({cpu.node for cpu in cpus})
     stocks = sorted(set(_reserved(_stock(cpus), housekeeping)))
+    search = _Search(topology)
     scores = [
         score
         for count in range(1, len(nodes) + 1)
         for used in combinations(nodes, count)
-        for score in _scores_on(frozenset(used), stocks, topology)
+        for score in _scores_on(frozenset(used), stocks, search)
     ]
     return min(scores)
 
 
-def _scores_on(nodes: frozenset[int], stocks: Sequence[Stock], topology: Topology) -> Iterator[Score]:
-    search = _Search(topology)
+def _scores_on(nodes: frozenset[int], stocks: Sequence[Stock], search: _Search) -> Iterator[Score]:
     for stock in stocks:
         terms = search.rest(tuple(entry for entry in stock if entry[0][0] in nodes), 0, frozenset(), frozenset())
         if terms is not None:
@@ -79,7 +80,7 @@ def _moved(stock: Stock, before: Slot, after: Slot) -> Stock:
 
 @dataclass
 class _Search:
-    """The search of one guest over one set of nodes, with what it found so far."""
+    """The search of one guest, with what it found so far."""
 
     topology: Topology
     known: dict[tuple[Stock, int, frozenset[int], frozenset[int]], Terms | None] = field(default_factory=dict)
@@ -91,6 +92,7 @@ class _Search:
             nodes = caches = frozenset()
         if done == self.topology.sockets * self.topology.cores:
             return (0, 0, 0, 0, 0)
+        stock, nodes, caches = _renamed(stock, nodes, caches)
         key = stock, done, nodes, caches
         if key not in self.known:
             self.known[key] = min(self._next(stock, done, nodes, caches), default=None)
@@ -117,6 +119,36 @@ class _Search:
         if key not in self.seats:
             self.seats[key] = tuple(set(_seatings(stock, (), self.topology.threads)))
         return self.seats[key]
+
+
+def _renamed(
+    stock: Stock, nodes: frozenset[int], caches: frozenset[int]
+) -> tuple[Stock, frozenset[int], frozenset[int]]:
+    """Number caches and nodes by what is left of them and whether the socket uses them; not where caches span nodes."""
+    insides: dict[int, dict[int, list[tuple[int, bool, int]]]] = {}
+    for (node, cache, free, beside), count in stock:
+        insides.setdefault(node, {}).setdefault(cache, []).append((free, beside, count))
+    if sum(len(inside) for inside in insides.values()) > len(
+        {cache for inside in insides.values() for cache in inside}
+    ):
+        return stock, nodes, caches
+    shapes = sorted(
+        (node in nodes, sorted((cache in caches, cores) for cache, cores in inside.items()))
+        for node, inside in insides.items()
+    )
+    # Nodes and caches with nothing left keep no name; only how many of them the socket uses would be lost.
+    gone = range(-1, -1 - len(nodes - insides.keys()), -1)
+    left_caches = {cache for inside in insides.values() for cache in inside}
+    gone_caches = range(-1, -1 - len(caches - left_caches), -1)
+    renamed: list[tuple[Slot, int]] = []
+    used_nodes, used_caches, name = set(gone), set(gone_caches), 0
+    for number, (node_used, inside) in enumerate(shapes):
+        used_nodes |= {number} if node_used else set()
+        for cache_used, cores in inside:
+            used_caches |= {name} if cache_used else set()
+            renamed += [((number, name, free, beside), count) for free, beside, count in cores]
+            name += 1
+    return tuple(sorted(renamed)), frozenset(used_nodes), frozenset(used_caches)
 
 
 def _seatings(stock: Stock, rest: Stock, threads: int) -> Iterator[tuple[Stock, tuple[Slot, ...]]]:

@@ -13,20 +13,38 @@ from launcher.planner.model import Score
 from launcher.planner.placement import place
 from launcher.planner.score import score
 from launcher.vmi.guest import Topology
-from tests.planner.cases import Case, cases, regular_host
+from tests.planner.cases import Case, cases, cases_of_many_caches, largest_cases, regular_host, spanning_cases
 from tests.planner.exhaustive import best_score
 
 # Derandomized, so that a commit is never red for another commit's bug; without a deadline, for no test is timed.
 _STABLE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 
-@settings(_STABLE, max_examples=500)
-@given(cases(most_threads=2, most_cpus=12))
+@settings(_STABLE, max_examples=1000)
+@given(cases(most_threads=2, most_cpus=10))
 def test_no_placement_scores_better_on_hosts_with_up_to_two_threads(case: Case) -> None:
     _assert_optimal(case)
 
 
-@settings(_STABLE, max_examples=250)
+@settings(_STABLE, max_examples=3)
+@given(largest_cases())
+def test_no_placement_scores_better_for_guests_of_eighteen_vcpus(case: Case) -> None:
+    _assert_optimal(case)
+
+
+@settings(_STABLE, max_examples=150)
+@given(cases_of_many_caches())
+def test_no_placement_scores_better_on_nodes_of_many_caches(case: Case) -> None:
+    _assert_optimal(case)
+
+
+@settings(_STABLE, max_examples=300)
+@given(spanning_cases())
+def test_no_placement_scores_better_where_caches_span_nodes(case: Case) -> None:
+    _assert_optimal(case)
+
+
+@settings(_STABLE, max_examples=750)
 @given(cases(most_threads=4, most_cpus=8))
 def test_no_placement_scores_better_on_hosts_with_up_to_four_threads(case: Case) -> None:
     _assert_optimal(case)
@@ -105,3 +123,12 @@ def test_large_fragmented_hosts_get_distinct_cpus_in_bounded_searches(
         placement = place(cpus, topology, housekeeping)
         assert len({*placement.vcpus, *placement.housekeeping}) == needed
         assert {*placement.vcpus, *placement.housekeeping} <= set(cpus)
+
+
+def test_sixteen_nodes_that_all_differ_share_as_few_sockets_as_can_be() -> None:
+    # Node n has 17 + n free CPUs; with a guest socket of 48 the pairs (0, 15-n) make one socket each.
+    host = regular_host(16, 1, 40, 1, interleaved=False)
+    free = [cpu for cpu in host if cpu.core % 40 < (17 + cpu.node if cpu.node < 8 else 48 - 17 - (15 - cpu.node))]
+    for cpus in (free, [*free, host[39]]):
+        placement = place(cpus, Topology(sockets=8, cores=48, threads=1), 0)
+        assert (placement.score.node_crossings, placement.score.nodes_used) == (8, 16)

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, NO_NODE, Host
+from launcher.planner.model import Score
 from launcher.planner.plan import plan
-from launcher.vmi.guest import Guest, GuestMemory
+from launcher.vmi.guest import Guest, GuestMemory, IOThreadsPolicy, Topology
+from tests.planner.cases import regular_host
+from tests.planner.exhaustive_cells import best_score_in_cells
 from tests.planner.guests import MIB, a_guest, a_host, allow
 
 
@@ -89,3 +97,82 @@ def test_memory_that_is_no_whole_number_of_pages_is_refused() -> None:
 def test_every_cell_has_memory() -> None:
     with pytest.raises(DoesNotFit, match="1 pages of memory are too few for the guest's 2 NUMA cells"):
         plan(_guest(2, 1, pages=1), a_host(2, 1, 1, free_pages={0: 9, 1: 9}), allow("0-1"))
+
+
+@dataclass(frozen=True)
+class CellCase:
+    """One problem: the free CPUs, the guest's shape, the housekeeping CPUs, and the pages needed and free by node."""
+
+    cpus: tuple[CPU, ...]
+    topology: Topology
+    housekeeping: int
+    pages: int
+    free: tuple[int, ...]
+
+
+@st.composite
+def cell_cases(draw: st.DrawFn) -> CellCase:
+    """Draw a host of up to three nodes, of which one may have no memory of its own, and a guest of up to six vCPUs."""
+    nodes, threads = draw(st.integers(1, 3)), draw(st.integers(1, 2))
+    host = regular_host(
+        nodes, draw(st.integers(1, 2)), draw(st.integers(1, 3)), threads, interleaved=draw(st.booleans())
+    )
+    if nodes > 1 and draw(st.integers(0, 9)) == 0:
+        host = tuple(replace(cpu, node=NO_NODE) if cpu.node == 0 else cpu for cpu in host)
+    shapes = [Topology(sockets=s, cores=c, threads=t) for s in (1, 2, 3) for c in (1, 2, 3) for t in (1, 2)]
+    topology = draw(st.sampled_from([shape for shape in shapes if shape.vcpus <= min(6, len(host))]))
+    housekeeping = draw(st.integers(0, min(2, 7 - topology.vcpus, len(host) - topology.vcpus)))
+    needed = topology.vcpus + housekeeping
+    cpus = draw(st.permutations(host))[: draw(st.integers(needed, max(needed, min(7, len(host)))))]
+    pages = draw(st.sampled_from((1, 2, 3, 5, 7, 8, 12)))
+    free = draw(st.tuples(*[st.sampled_from((0, 1, 2, 3, pages // 2, pages, 2 * pages)) for _ in range(nodes)]))
+    return CellCase(cpus=tuple(cpus), topology=topology, housekeeping=housekeeping, pages=pages, free=free)
+
+
+@settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck), max_examples=400)
+@given(cell_cases())
+def test_a_placement_is_found_wherever_there_is_one_and_none_scores_better(case: CellCase) -> None:
+    free = dict(enumerate(case.free))
+    best = best_score_in_cells(case.cpus, case.topology, case.housekeeping, case.pages, free)
+    assert _planned_score(case, free) == best
+
+
+def _planned_score(case: CellCase, free: dict[int, int]) -> Score | None:
+    topology, emulator = case.topology, min(case.housekeeping, 1)
+    guest = a_guest(
+        topology.sockets,
+        topology.cores,
+        topology.threads,
+        passthrough=True,
+        isolate=bool(emulator),
+        policy=IOThreadsPolicy.SUPPLEMENTAL_POOL,
+        pool=case.housekeeping - emulator,
+        memory=GuestMemory(guest_bytes=case.pages * 2 * MIB, huge_page_bytes=2 * MIB),
+    )
+    cpus = tuple(sorted(case.cpus, key=lambda cpu: cpu.cpu))
+    host = Host(cpus=cpus, nodes=a_host(len(free), free_pages=free).nodes)
+    try:
+        pinning = plan(guest, host, allow(",".join(str(cpu.cpu) for cpu in cpus)))
+    except DoesNotFit:
+        return None
+    assert sum(cell.memory_bytes for cell in pinning.cells) == case.pages * 2 * MIB
+    assert all(0 < cell.memory_bytes <= free[cell.node] * 2 * MIB for cell in pinning.cells)
+    return pinning.score
+
+
+def test_a_page_left_over_by_rounding_goes_where_one_is_free() -> None:
+    guest = _guest(1, 4, pages=7)
+    pinning = plan(guest, a_host(2, 2, 1, free_pages={0: 3, 1: 4}), allow("0-3"))
+    assert [cell.memory_bytes // (2 * MIB) for cell in pinning.cells] == [3, 4]
+
+
+def test_a_large_guest_is_placed_wherever_the_free_pages_hold_it_in_some_division() -> None:
+    host = a_host(3, 50, 1, free_pages={0: 20, 1: 33, 2: 47})
+    pinning = plan(_guest(5, 20, pages=100), host, allow("0-149"))
+    assert [(cell.node, len(cell.vcpus), cell.memory_bytes // (2 * MIB)) for cell in pinning.cells] == [
+        (0, 20, 20),
+        (1, 33, 33),
+        (2, 47, 47),
+    ]
+    with pytest.raises(DoesNotFit, match="free huge pages"):
+        plan(_guest(5, 20, pages=101), host, allow("0-149"))
