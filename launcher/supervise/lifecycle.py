@@ -43,6 +43,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     `cleanup_s`: after QEMU's process has ended libvirt removes its files; it needs 0.01 to 2 s (the latter where
     process 1 is slow to reap), and a launcher that left earlier would leave them behind.
     `destroy_s`: libvirt's own destroy gives QEMU 10 s before SIGKILL; past this the launcher sends SIGKILL itself.
+    `kill_s`: a killed process ends within milliseconds, unless a driver or a file server does not let go of it.
     """
 
     grace_period_s: float = 30.0
@@ -50,6 +51,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     ask_interval_s: float = 5.0
     cleanup_s: float = 3.0
     destroy_s: float = 15.0
+    kill_s: float = 10.0
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -312,6 +314,9 @@ def _reconnected(state: State, *, running: bool) -> Step:
     """Prove again after a break: who knows what was done meanwhile. What was missed is made up for by the state now."""
     if state.phase in (Phase.RUNNING, Phase.PAUSED):
         state = replace(state, phase=Phase.RUNNING if running else Phase.PAUSED)
+    if state.phase is Phase.PROVED:
+        # The answer to the resume was lost, or the resume itself.
+        state = replace(state, phase=Phase.RUNNING if running else Phase.UNPROVED)
     return state, (Action.PROVE,)
 
 
@@ -319,7 +324,7 @@ def _call_failed(state: State, event: CallFailed, now_s: float, timing: Timing) 
     if event.action is Action.RESUME and state.phase is Phase.PROVED:
         return _end_by_force(state, Outcome(status=ExitStatus.NOT_STARTED, reason=event.detail), now_s, timing)
     if event.action is Action.DESTROY and state.phase is Phase.ENDING:
-        return replace(state, kill_at_s=None), (Action.KILL,)
+        return _kill(state, now_s, timing)
     return state, ()
 
 
@@ -377,15 +382,27 @@ def _gone(state: State, event: QEMUGone, now_s: float, timing: Timing) -> Step:
 
 def _time_passed(state: State, now_s: float, timing: Timing) -> Step:
     if state.give_up_s is not None and now_s >= state.give_up_s:
-        return _at_end(state, state.verdict or _verdict_of(EndReason.FAILED, state.qemu_end)), ()
+        return _given_up(state), ()
     if state.kill_at_s is not None and now_s >= state.kill_at_s:
-        return replace(state, kill_at_s=None), (Action.KILL,)
+        return _kill(state, now_s, timing)
     if state.grace_ends_s is not None and now_s >= state.grace_ends_s:
         reason = f"destroyed: not powered off within the grace period of {timing.grace_period_s:g} s"
         return _end_by_force(state, Outcome(status=ExitStatus.DESTROYED, reason=reason), now_s, timing)
     if state.ask_again_s is not None and now_s >= state.ask_again_s:
         return replace(state, ask_again_s=now_s + timing.ask_interval_s), (Action.ASK_TO_SHUT_DOWN,)
     return state, ()
+
+
+def _kill(state: State, now_s: float, timing: Timing) -> Step:
+    return replace(state, kill_at_s=None, give_up_s=now_s + timing.kill_s), (Action.KILL,)
+
+
+def _given_up(state: State) -> State:
+    """End without the last word: the hypervisor's on a QEMU that is gone, or a QEMU's that cannot be killed."""
+    outcome = state.verdict or _verdict_of(EndReason.FAILED, state.qemu_end)
+    if state.qemu_end is None:
+        outcome = replace(outcome, reason=f"{outcome.reason}; QEMU is there still, though it was killed")
+    return _at_end(state, outcome)
 
 
 def _end_by_force(state: State, verdict: Outcome, now_s: float, timing: Timing) -> Step:

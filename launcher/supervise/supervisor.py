@@ -149,6 +149,7 @@ class Supervisor:
         # that the domain has on record, and who is at work on that and on the lost connection.
         self._left_alone: frozenset[int] = frozenset()
         self._unread = ""
+        self._fault = ""
         self._recorded = assignment.pinning
         self._recording = threading.Lock()
         self._reconnecting = threading.Lock()
@@ -183,15 +184,23 @@ class Supervisor:
         self._state, actions = step(before, event, time.monotonic(), self._timing)
         self._note(event, before)
         if self._state.phase is Phase.RUNNING and before.phase in (Phase.STARTING, Phase.PROVED):
-            self._call_soon(self._record_run)
+            self._record_soon(self._record_run)
         if Action.PROVE in actions:
-            self._prove()
+            self._guarded(self._prove)
         if Action.KILL in actions:
             _log.warning("killed: QEMU (pid %d) did not end otherwise", self._assignment.process.pid)
             kill(self._assignment.process)
         calls = tuple(action for action in actions if action not in (Action.PROVE, Action.KILL))
         if calls:
+            self._begin_calls(calls)
+
+    def _begin_calls(self, calls: tuple[Action, ...]) -> None:
+        try:
             self._call_soon(lambda: self._call(calls))
+        except RuntimeError as error:
+            # There may be no thread to be had (pids.max); that is no reason to end the guest.
+            for action in calls:
+                self._events.put(CallFailed(action=action, detail=f"{action}: {error}"))
 
     def _note(self, event: Event, before: State) -> None:
         if isinstance(event, TimePassed):
@@ -218,6 +227,12 @@ class Supervisor:
 
     def _call_soon(self, call: Callable[[], None]) -> None:
         threading.Thread(target=call, name="calls", daemon=True).start()
+
+    def _record_soon(self, record: Callable[[], None]) -> None:
+        try:
+            self._call_soon(record)
+        except RuntimeError as error:
+            _log.warning("not recorded: %s", error)
 
     def _call(self, actions: tuple[Action, ...]) -> None:
         """Make these calls one after the other, outside the loop: a stopped QEMU would hold them for long."""
@@ -307,6 +322,31 @@ class Supervisor:
         if not self._is_watching() or now_s < self._watch_at_s:
             return
         self._watch_at_s = now_s + WATCH_INTERVAL_S
+        self._guarded(lambda: self._look_and_answer(now_s))
+
+    def _guarded(self, look: Callable[[], None]) -> None:
+        """Look at a guest that runs, and do not lose it for a fault of ours or of this machine: nothing is proved then.
+
+        The one boundary of the loop. A guest that has not run yet is not kept.
+        """
+        try:
+            look()
+        except Exception as error:
+            if not is_alive(self._state):
+                raise
+            self._tell_fault(error)
+        else:
+            if self._fault:
+                _log.info("watched again")
+            self._fault = ""
+
+    def _tell_fault(self, error: Exception) -> None:
+        self._verified_at = None
+        if repr(error) != self._fault:
+            _log.error("not watched: %s", error, exc_info=error)
+        self._fault = repr(error)
+
+    def _look_and_answer(self, now_s: float) -> None:
         before = self._found
         self._watch_cpuset()
         self._look_for_drift()
@@ -408,7 +448,7 @@ class Supervisor:
         self._confine(pinning.launcher)
         self._look()
         self._put_right(repairs(self._found))
-        self._call_soon(self._record_plan)
+        self._record_soon(self._record_plan)
 
     def _record_plan(self) -> None:
         """Have libvirt's configuration and our record follow the plan that the kernel already has.

@@ -16,9 +16,9 @@ _LIST_EVERY = 16
 class ThreadObserver:
     """Looks at the threads of one process again and again, cheaply.
 
-    A look costs one `stat` and one `sched_getaffinity` a thread; the threads are listed where their number changed, one
-    of them ended, or it is time to. vhost's kernel threads are among them, inside QEMU or beside it. Where nothing changed, the very same tuple is returned as before, so that its
-    reader need not compare.
+    vhost's kernel threads are among them, inside QEMU or beside it. A look costs one `stat` and one
+    `sched_getaffinity` a thread; the threads are listed where their number changed, one of them ended, or it is time
+    to. Where nothing changed, the very same tuple is returned as before, so that its reader need not compare.
     """
 
     def __init__(self, pid: int, proc: str = "/proc") -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -144,6 +145,19 @@ def test_the_policy_off_looks_at_nothing_after_the_proof(
     assert destroy(launcher) == 9
     assert lines_of(launcher, "verified:")
     assert not lines_of(launcher, "drifted:")
+
+
+def test_a_launcher_without_a_descriptor_to_look_with_loses_no_guest(launch: Launch, two_cpus: tuple[int, int]) -> None:
+    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"))
+    launcher.wait_for("phase: running")
+    before = resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    launcher.wait_for("not watched: .*Too many open files")
+    resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE, before)
+    launcher.wait_for("watched again")
+    os.sched_setaffinity(launcher.qemu_pid(), {two_cpus[0]})
+    launcher.wait_for("repaired: emulator to CPU ")
+    assert destroy(launcher) == 9
 
 
 @pytest.mark.parametrize("policy", ["fail", "report"])

@@ -40,7 +40,7 @@ from launcher.supervise.lifecycle import (
     step,
 )
 
-TIMING = Timing(grace_period_s=12.0, ask_interval_s=5.0, cleanup_s=3.0, destroy_s=15.0)
+TIMING = Timing(grace_period_s=12.0, ask_interval_s=5.0, cleanup_s=3.0, destroy_s=15.0, kill_s=10.0)
 
 STARTED, PROVED, RESUMED = Started(), Proved(), MachineResumed()
 TERM = StopRequested(by="SIGTERM")
@@ -357,6 +357,54 @@ LIVES = (
         actions=(PROVE, RESUME, NOTHING, ASK, DESTROY, KILL, NOTHING, NOTHING),
         status=ExitStatus.DESTROYED,
         reason="destroyed: SIGTERM came while it was shutting down",
+    ),
+    Life(
+        id="a guest whose resume was lost with the connection is proved and resumed again",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (2, ConnectionLost(reason="x")),
+            (3, Reconnected(running=False)),
+            (3, PROVED),
+            (4, RESUMED),
+            (9, GUEST_OFF),
+            (9, ENDED_OFF),
+        ),
+        actions=(PROVE, RESUME, (Action.RECONNECT,), PROVE, RESUME, NOTHING, NOTHING, NOTHING),
+        status=ExitStatus.POWERED_OFF,
+        reason="the guest powered off",
+    ),
+    Life(
+        id="a guest whose resume was done but not told is asked before it is ended, as one that runs",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (2, ConnectionLost(reason="x")),
+            (3, Reconnected(running=True)),
+            (3, PROVED),
+            (5, TERM),
+            (9, GUEST_OFF),
+            (9, ENDED_OFF),
+        ),
+        actions=(PROVE, RESUME, (Action.RECONNECT,), PROVE, NOTHING, ASK, NOTHING, NOTHING),
+        status=ExitStatus.POWERED_OFF,
+        reason="the guest powered off",
+    ),
+    Life(
+        id="a QEMU that not even SIGKILL ends is not waited for for ever",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (1, RESUMED),
+            (2, TERM),
+            (3, TERM),
+            (18, TimePassed()),
+            (27, TimePassed()),
+            (28, TimePassed()),
+        ),
+        actions=(PROVE, RESUME, NOTHING, ASK, DESTROY, KILL, NOTHING, NOTHING),
+        status=ExitStatus.DESTROYED,
+        reason="destroyed: SIGTERM came while it was shutting down; QEMU is there still, though it was killed",
     ),
     Life(
         id="a pinning lost under the policy fail ends the guest",
