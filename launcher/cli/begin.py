@@ -141,7 +141,10 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
         template=options.template,
         shares_iothreads=hypervisor.shares_iothreads,
     )
-    xml = beginning.workshop.do("make_domain", order)
+    beginning.workshop.begin("make_domain", order)
+    # The guest's disks may lie where nobody answers.
+    beginning.workshop.wait(is_stopping=beginning.is_stopping)
+    xml = beginning.workshop.finish()
     beginning.stopwatch.lap("render")
     if beginning.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")

@@ -22,8 +22,8 @@ from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
-from launcher.observe.logs import LogFormat, configure_logging
-from launcher.observe.outlet import Outlet, take_over_streams
+from launcher.observe.logs import LogFormat, configure_logging, dropped_notice
+from launcher.observe.outlet import STDERR, Outlet, take_over_streams
 from launcher.storage.layout import storage_folder
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
@@ -48,6 +48,7 @@ def run_guest(
     """
     outlet = take_over_streams()
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)
+    outlet.tell_dropped_as(STDERR, dropped_notice(LogFormat(options.log_format)))
     events: Events = queue.SimpleQueue()
     stop = _forward_signals(events, signals)
     reaper = ChildReaper()

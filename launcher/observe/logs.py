@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
@@ -59,8 +60,24 @@ def configure_logging(log_format: LogFormat, *, verbose: bool) -> None:
     `extra={"fields": {...}}`.
     """
     handler = _Handler(sys.stderr)
-    handler.setFormatter(_TextFormatter() if resolved(log_format) is LogFormat.TEXT else _JSONFormatter())
+    handler.setFormatter(_formatter(log_format))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO, force=True)
+
+
+def dropped_notice(log_format: LogFormat) -> Callable[[int], str]:
+    """Return what tells in a line of the log that so many of its lines are missing before it."""
+    formatter = _formatter(log_format)
+
+    def notice(dropped: int) -> str:
+        fields = {"name": __name__, "levelno": logging.WARNING, "levelname": "WARNING"}
+        record = {**fields, "msg": "dropped: %d lines that nobody read", "args": (dropped,)}
+        return f"{formatter.format(logging.makeLogRecord(record))}\n"
+
+    return notice
+
+
+def _formatter(log_format: LogFormat) -> logging.Formatter:
+    return _TextFormatter() if resolved(log_format) is LogFormat.TEXT else _JSONFormatter()
 
 
 def resolved(log_format: LogFormat) -> LogFormat:

@@ -9,7 +9,7 @@ import select
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TextIO
 
 # As the kernel numbers them (stdin(3)).
@@ -33,6 +33,7 @@ class _Channel:
         self.pieces: deque[tuple[int, bytes]] = deque()
         self.waiting_bytes = 0
         self.dropped = 0
+        self.notice: Callable[[int], str] = _notice
         self.number = 0
         # The rest of what is being written, and how many pieces it tells of.
         self.rest = b""
@@ -62,7 +63,7 @@ class _Channel:
         self.waiting_bytes -= len(piece)
         self.rest, self.rest_pieces = piece, 1
         if self.dropped:
-            self.rest, self.rest_pieces = _notice(self.dropped) + piece, self.dropped + 1
+            self.rest, self.rest_pieces = self.notice(self.dropped).encode() + piece, self.dropped + 1
             self.dropped = 0
 
     def fail(self) -> None:
@@ -87,6 +88,10 @@ class Outlet:
         self._is_given_up = False
         self._wake_up = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         threading.Thread(target=self._run, name="outlet", daemon=True).start()
+
+    def tell_dropped_as(self, descriptor: int, notice: Callable[[int], str]) -> None:
+        """Have the number of pieces that are missing told in these words, a whole line."""
+        self._channels[descriptor].notice = notice
 
     def put(self, descriptor: int, piece: bytes) -> None:
         """Have a piece written soon, and return at once."""
@@ -147,8 +152,8 @@ class Outlet:
             self._news.notify_all()
 
 
-def _notice(dropped: int) -> bytes:
-    return b"virt-launcher: %d lines dropped: nobody read them\n" % dropped
+def _notice(dropped: int) -> str:
+    return f"virt-launcher: {dropped} lines dropped: nobody read them\n"
 
 
 class OutletStream(io.TextIOBase):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.observe.logs import LogFormat, dropped_notice
 from launcher.observe.outlet import Outlet
 
 LINE = b"line %05d\n"
@@ -97,6 +99,23 @@ def test_what_nobody_reads_holds_nobody_up_and_is_counted_when_somebody_does(pip
     assert outlet.flush()
 
 
+@pytest.mark.parametrize("log_format", [LogFormat.JSON, LogFormat.TEXT])
+def test_what_is_missing_of_the_log_is_told_in_a_line_of_the_log(pipe: Pipe, log_format: LogFormat) -> None:
+    outlet = Outlet([pipe.writer], most_bytes=LINE_BYTES)
+    outlet.tell_dropped_as(pipe.writer, dropped_notice(log_format))
+    for number in range(2000):
+        outlet.put(pipe.writer, LINE % number)
+    told = [line for line in pipe.read_until(LINE % 1999).decode().splitlines() if not line.startswith("line ")]
+    assert told
+    for line in told:
+        if log_format is LogFormat.JSON:
+            record = json.loads(line)
+            assert (record["level"], record["event"]) == ("warning", "dropped")
+            assert re.fullmatch(r"\d+ lines that nobody read", record["message"])
+        else:
+            assert re.search(r" WARNING dropped: \d+ lines that nobody read$", line)
+
+
 def test_one_stream_that_nobody_reads_does_not_hold_up_the_other(pipe: Pipe, other: Pipe) -> None:
     outlet = Outlet([pipe.writer, other.writer])
     for number in range(1000):
@@ -162,6 +181,7 @@ def test_with_nothing_to_say_its_thread_sleeps(pipe: Pipe) -> None:
 
 CRASH = """
 import threading
+from launcher.observe.logs import LogFormat, dropped_notice
 from launcher.observe.outlet import take_over_streams
 
 take_over_streams()
