@@ -41,9 +41,18 @@ def grade(evidence: Evidence) -> Grade:
     if evidence.cpuset and evidence.cpuset in evidence.kubelet_assignments:
         reason = f"{evidence.kubelet_source} gives CPU {evidence.cpuset} to one container"
         return Grade(exclusivity=Exclusivity.PROVEN, reason=reason)
-    size, machine = len(evidence.cpuset), len(evidence.online)
+    return _grade_size(evidence)
+
+
+def _grade_size(evidence: Evidence) -> Grade:
+    size, machine, doubt = len(evidence.cpuset), len(evidence.online), _doubt(evidence.partition)
     if size == evidence.needed and size < machine:
-        reason = f"the cpuset holds exactly the {size} CPUs that the guest needs, of the machine's {machine}"
+        reason = f"the cpuset holds exactly the {size} CPUs that the guest needs, of the machine's {machine}{doubt}"
         return Grade(exclusivity=Exclusivity.LIKELY, reason=reason)
-    reason = f"the cpuset holds {size} of the machine's {machine} CPUs, the guest needs {evidence.needed}"
+    reason = f"the cpuset holds {size} of the machine's {machine} CPUs, the guest needs {evidence.needed}{doubt}"
     return Grade(exclusivity=Exclusivity.SHARED, reason=reason)
+
+
+def _doubt(partition: str | None) -> str:
+    """Say what the kernel says of a partition that it does not grant, such as "root invalid (...)"; else nothing."""
+    return "" if partition in (None, "", "member") else f"; its partition is {partition}"

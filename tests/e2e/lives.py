@@ -10,7 +10,8 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -112,6 +113,16 @@ class Life:
         os.kill(self.launcher_pid, signal.SIGKILL)
         self.launcher.wait(PATIENCE_S)
 
+    @contextmanager
+    def launcher_at_a_stand(self) -> Iterator[None]:
+        """Stop the launcher for a while, and nsenter with it, which follows what it has started."""
+        os.kill(self.launcher_pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in (self.launcher_pid, self.launcher.process.pid):
+                os.kill(pid, signal.SIGCONT)
+
     def get(self, path: str) -> str:
         """Return a page of the launcher's, asked for in the container's network."""
         return _in_network(self.init_pid, lambda: fetch(("127.0.0.1", PORT), path)).content.decode()
@@ -145,8 +156,11 @@ class Life:
 
     def thread(self, name: str) -> Thread:
         """Return one thread of QEMU by its name; `emulator` is the first one, `vCPU 1` that vCPU's."""
-        names = {"emulator": ("qemu-system-x86",), "vCPU 1": ("CPU 1/TCG", "CPU 1/KVM")}.get(name, (name,))
-        (found,) = (thread for thread in threads_of(self.qemu_pid) if thread.name in names)
+        if name == "emulator":
+            return next(thread for thread in threads_of(self.qemu_pid) if thread.tid == thread.pid)
+        if name.startswith("vCPU "):
+            return self.vcpus()[int(name.removeprefix("vCPU "))]
+        (found,) = (thread for thread in threads_of(self.qemu_pid) if thread.name == name)
         return found
 
     def cpus_of_vcpus(self) -> dict[int, frozenset[int]]:

@@ -32,6 +32,11 @@ def _evidence(cpuset: str, needed: int, *, partition: str | None = None, assigne
             "the cpuset holds exactly the 2 CPUs that the guest needs, of the machine's 8",
         ),
         (_evidence("2-4", 2), Exclusivity.SHARED, "the cpuset holds 3 of the machine's 8 CPUs, the guest needs 2"),
+        (
+            _evidence("2-4", 2, partition="root invalid (no CPU)"),
+            Exclusivity.SHARED,
+            "the cpuset holds 3 of the machine's 8 CPUs, the guest needs 2; its partition is root invalid (no CPU)",
+        ),
         (_evidence("0-7", 8), Exclusivity.SHARED, "the cpuset holds 8 of the machine's 8 CPUs, the guest needs 8"),
     ],
     ids=[
@@ -40,6 +45,7 @@ def _evidence(cpuset: str, needed: int, *, partition: str | None = None, assigne
         "the kubelet's state file proves it",
         "a set that only overlaps an assignment proves nothing; the exact size makes it likely",
         "more CPUs than needed are taken to be shared",
+        "a partition that the kernel does not grant proves nothing, and the kernel's reason is told",
         "the whole machine is taken to be shared",
     ],
 )
