@@ -16,15 +16,23 @@ from launcher.vmi.guest import Guest, IOThreadsPolicy
 
 def explain(guest: Guest, host: Host, usable: Sequence[CPU], placement: Placement, roles: Roles) -> tuple[Reason, ...]:
     """Give one sentence for the whole and one for each thread; every one states facts of this placement."""
-    occupied = {cpu.cpu: f"vCPU {vcpu}" for vcpu, cpu in enumerate(placement.vcpus)}
+    occupied = _occupied(placement)
     reasons = [Reason(thread="placement", text=score_in_words(placement.score))]
     advice = parity_advice(host, cpu_demand(guest))
     if advice:
         reasons.append(Reason(thread="placement", text=advice))
     reasons += _vcpu_reasons(guest, placement, _by_core(usable), occupied)
-    reasons.append(Reason(thread="emulator", text=_emulator_reason(guest, usable, placement, roles, occupied)))
-    reasons += _iothread_reasons(guest, placement, roles)
-    return tuple(reasons)
+    return (*reasons, *explain_roles(guest, usable, placement, roles))
+
+
+def explain_roles(guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles) -> tuple[Reason, ...]:
+    """Give one sentence for the emulator and one for each IOThread."""
+    emulator = _emulator_reason(guest, usable, placement, roles, _occupied(placement))
+    return (Reason(thread="emulator", text=emulator), *_iothread_reasons(guest, placement, roles))
+
+
+def _occupied(placement: Placement) -> Mapping[int, str]:
+    return {cpu.cpu: f"vCPU {vcpu}" for vcpu, cpu in enumerate(placement.vcpus)}
 
 
 def score_in_words(score: Score) -> str:
@@ -123,9 +131,12 @@ def _neighbours(cpus: CPUSet, usable: Sequence[CPU], occupied: Mapping[int, str]
 
 def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles) -> Iterator[Reason]:
     pool = guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL
+    reserved = CPUSet.of(cpu.cpu for cpu in placement.housekeeping)
     for pin in roles.iothreads:
-        if pool and len(placement.housekeeping):
+        if pool and pin.cpus <= reserved and pin.cpus != roles.emulator:
             text = f"{_cpus(pin.cpus)} of its own, out of the supplemental pool's"
+        elif pool:
+            text = f"{_cpus(pin.cpus)}, as the emulator: the cpuset has no CPU left for the supplemental pool"
         elif guest.cpu.isolate_emulator_thread:
             text = f"{_cpus(pin.cpus)}, the emulator's: an isolated emulator takes the IOThreads with it"
         else:

@@ -61,6 +61,8 @@ def _pool_layout(guest: Guest, count: int) -> IOThreadLayout:
 
 def _shared_count(guest: Guest, dedicated_count: int) -> int:
     others = len(guest.disks) - dedicated_count
+    # KubeVirt adds a shared thread, too, where more dedicated disks than the limit are all there are. It would serve
+    # nothing: without another disk there is no shared thread, and the dedicated ones are numbered from 1.
     return min(others, max(_limit(guest) - dedicated_count, 1))
 
 

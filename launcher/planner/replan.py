@@ -11,9 +11,10 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.demand import cpu_demand
-from launcher.planner.explain import score_in_words
+from launcher.planner.explain import explain_roles, score_in_words
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Cell, Pinning, Reason
+from launcher.planner.placement import Placement
 from launcher.planner.plan import absent_warnings, plan, usable_cpus, vcpu_pins
 from launcher.planner.resettle import Settlement, Vacancy, resettle
 from launcher.planner.roles import assign_roles
@@ -138,7 +139,11 @@ def _assembled(before: Pinning, guest: Guest, host: Host, allowed: AllowedCPUs, 
             *_shortage(usable, demand.total, given_up, allowed, degraded=degraded),
             *_away_from_memory(before.cells, vcpus),
         ),
-        reasons=(Reason(thread="placement", text=score_in_words(scored)), *_moves_in_words(before, vcpus)),
+        reasons=(
+            Reason(thread="placement", text=score_in_words(scored)),
+            *_moves_in_words(before, vcpus),
+            *explain_roles(guest, usable, Placement(vcpus=vcpus, housekeeping=housekeeping, score=scored), roles),
+        ),
     )
 
 

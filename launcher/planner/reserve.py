@@ -28,10 +28,12 @@ class Reservation(Struct, frozen=True, kw_only=True):
 
 
 # Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
-# parts of cores in at most two sizes: a host with eight threads a core has thousands of the others.
+# parts of cores in at most two sizes, of cores with more than four CPUs in one: a host with eight threads a core has
+# thousands of the others.
 _ALL_TAKES = 12
+_SMALL_CORE = 4
 # Summed stocks that are followed: so many in all, and at least so many for one number of CPUs.
-_SUMS = 1_600
+_SUMS = 1_200
 _LEAST_SUMS = 20
 # Choices for all areas so far that are followed, whatever they leave.
 _FOLLOWED_LIMIT = 2_000
@@ -55,7 +57,7 @@ def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[
 
 
 def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:
-    sizes = free if most <= _ALL_TAKES else 2
+    sizes = free if most <= _ALL_TAKES else 2 if free <= _SMALL_CORE else 1
     for takes in _takes(free, free, count, most, sizes):
         touched = sum(take.cores for take in takes)
         stock = Stock(
@@ -131,9 +133,11 @@ def combinations(areas: Sequence[Options], cpus: int, limit: int) -> list[tuple[
     """
     partial: _Sums = {(0, 0): [()]}
     sums = min(limit, max(_LEAST_SUMS, _SUMS // (cpus + 1)))
+    later = sum(max(options) for options in areas)
     for options in areas:
         alike = min(limit, max(1, _FOLLOWED_LIMIT // len(partial)))
-        partial = _best_sums(_extended(partial, options, cpus, alike), sums)
+        later -= max(options)
+        partial = _best_sums(_extended(partial, options, range(cpus - later, cpus + 1), alike), sums)
     return [choice for (taken, _), choices in sorted(partial.items()) if taken == cpus for choice in choices]
 
 
@@ -147,13 +151,14 @@ def _packed(stock: Stock) -> int:
     return (wholes << _FIELD | stock.loose) << _FIELD | stock.loose_beside
 
 
-def _extended(partial: _Sums, options: Options, cpus: int, limit: int) -> _Sums:
+def _extended(partial: _Sums, options: Options, wanted: range, limit: int) -> _Sums:
+    """Extend each choice by this area, to so many CPUs that the later areas can make up the rest."""
     extended: _Sums = defaultdict(list)
     steps = [(more, _packed(option.stock), option) for more, same in options.items() for option in same]
     for (taken, stock), choices in partial.items():
         for more, extra, option in steps:
-            if taken + more > cpus:
-                break
+            if taken + more not in wanted:
+                continue
             slot = extended[taken + more, stock + extra]
             if len(slot) < limit:
                 slot.extend([(*choice, option) for choice in choices[: limit - len(slot)]])

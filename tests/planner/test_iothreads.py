@@ -47,6 +47,13 @@ def _guest(
             id="auto: one shared thread even where dedicated ones pass the limit",
         ),
         pytest.param(
+            _guest(*(virtio(f"d{n}", dedicated=True) for n in range(5)), policy=_AUTO, cpus=1),
+            0,
+            5,
+            0,
+            id="auto: no shared thread where no other disk is, even where dedicated ones pass the limit",
+        ),
+        pytest.param(
             _guest(virtio("a"), virtio("b"), policy=_AUTO, cpus=8, isolate=True), 1, 0, 0, id="isolated emulator: one"
         ),
         pytest.param(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from itertools import combinations, permutations
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,9 +14,10 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.model import CPU, Host
-from launcher.planner.model import Pinning
+from launcher.planner.model import Pinning, Score
 from launcher.planner.plan import plan
 from launcher.planner.replan import replan
+from launcher.planner.score import score
 from launcher.vmi.guest import Guest, GuestMemory, IOThreadsPolicy
 from tests.planner.cases import Case, as_host, cases, regular_host
 from tests.planner.guests import MIB, a_guest, a_host, allow, virtio
@@ -55,6 +58,54 @@ def test_never_more_vcpus_move_than_cpus_are_lost(case: Case, cpus: frozenset[in
     lost = before.cpuset - now
     assert _moves(before, after) == sum(pin.cpu in lost for pin in before.vcpus) <= len(lost)
     assert {pin.cpu for pin in after.vcpus} <= set(now)
+
+
+@settings(_STABLE, max_examples=400)
+@given(cases(most_cpus=8, largest_spare=2), st.frozensets(st.integers(0, 23), max_size=4), st.data())
+def test_of_all_placements_that_keep_every_cpu_still_there_none_scores_better(
+    case: Case, new: frozenset[int], data: st.DataObject
+) -> None:
+    guest, host, before = _started(case)
+    lost = data.draw(st.frozensets(st.sampled_from(sorted(before.cpuset)), min_size=1, max_size=3))
+    now = CPUSet.of((set(before.cpuset) | new) - lost)
+    if len(now) >= len(before.vcpus):
+        after = replan(before, guest, host, allow(str(now)))
+        assert after.score == min(_scores(before, guest, host, now))
+
+
+def _scores(before: Pinning, guest: Guest, host: Host, now: CPUSet) -> Iterator[Score]:
+    """Score every choice for the vCPUs that lost their CPU, and for the housekeeping unless no vCPU moves."""
+    by_number = {cpu.cpu: cpu for cpu in host.cpus}
+    pins = _pins(before)
+    movers = [vcpu for vcpu, cpu in enumerate(pins) if cpu not in now]
+    free = sorted(set(now) - set(pins))
+    staying = set() if movers else set(before.housekeeping) & set(now)
+    for moved in permutations(free, len(movers)):
+        chosen = dict(enumerate(pins)) | dict(zip(movers, moved, strict=True))
+        vcpus = [by_number[chosen[vcpu]] for vcpu in range(len(pins))]
+        rest = [cpu for cpu in free if cpu not in moved]
+        for housekeeping in combinations(rest, min(len(before.housekeeping), len(rest))):
+            if staying <= set(housekeeping):
+                yield score(vcpus, guest.cpu.topology, [by_number[cpu] for cpu in housekeeping])
+
+
+def test_a_replan_gives_reasons_for_the_emulator_and_the_iothreads_too() -> None:
+    guest = a_guest(1, 2, 2, isolate=True, policy=IOThreadsPolicy.SUPPLEMENTAL_POOL, pool=1, disks=(virtio("a"),))
+    before = plan(guest, a_host(), allow("0-5"))
+    assert _said(replan(before, guest, a_host(), allow("0-4,6"))) == [
+        ("emulator", "CPU 6 to the emulator alone (isolateEmulatorThread): its core has no other CPU in the cpuset"),
+        ("iothread 1", "CPU 4 of its own, out of the supplemental pool's"),
+    ]
+    assert _said(replan(before, guest, a_host(), allow("0-3"))) == [
+        ("emulator", "CPUs 0-3, the whole cpuset: no CPU is left over for the emulator"),
+        ("iothread 1", "CPUs 0-3, as the emulator: the cpuset has no CPU left for the supplemental pool"),
+    ]
+
+
+def _said(pinning: Pinning) -> list[tuple[str, str]]:
+    return [
+        (reason.thread, reason.text) for reason in pinning.reasons if not reason.thread.startswith(("vcpu", "place"))
+    ]
 
 
 @settings(_STABLE, max_examples=300)
