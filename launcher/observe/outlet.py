@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 # As the kernel numbers them (stdin(3)).
-STDIN, STDOUT, STDERR = 0, 1, 2
+STDOUT, STDERR = 1, 2
 
 # So much waits for a reader that is slow or gone for a while: some two thousand lines.
 MOST_BYTES = 256 * 1024
@@ -191,23 +191,12 @@ class OutletStream(io.TextIOBase):
 def take_over_streams() -> Outlet:
     """Put an outlet in the place of standard output and standard error, and return it.
 
-    Everything goes through it from now on, tracebacks too. Where a stream was closed before this process began there
-    is the null device in its place: the next file to be opened would otherwise be taken for it.
+    Everything goes through it from now on, tracebacks too.
     """
-    for descriptor in (STDIN, STDOUT, STDERR):
-        _open_missing(descriptor)
     outlet = Outlet((STDOUT, STDERR))
     sys.stdout = OutletStream(outlet, STDOUT, _encoding_of(sys.stdout))
     sys.stderr = OutletStream(outlet, STDERR, _encoding_of(sys.stderr))
     return outlet
-
-
-def _open_missing(descriptor: int) -> None:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        # The lowest number that is free (open(2)): this one.
-        os.open(os.devnull, os.O_RDWR)
 
 
 def _encoding_of(stream: TextIO | None) -> str:
