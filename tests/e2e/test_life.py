@@ -192,8 +192,9 @@ def partition(group: Group) -> Iterator[None]:
     yield
     for folder in (group.folder, pod, kubepods):
         (folder / "cpuset.cpus.partition").write_text("member")
-    for folder in (pod, kubepods):
-        (folder / "cpuset.cpus").write_text("\n")
+    # While anything runs below it a cpuset cannot be emptied again; that of all CPUs bounds nobody either.
+    for folder in (kubepods, pod):
+        (folder / "cpuset.cpus").write_text(str(CPUSet.of(online_cpus())))
 
 
 def moved(before: dict[int, frozenset[int]], after: dict[int, frozenset[int]]) -> set[int]:
