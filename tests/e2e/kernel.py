@@ -148,5 +148,6 @@ def _read_mapping(line: str) -> Mapping:
         file=values.get("file") or "".join(word for word in words if word in ("heap", "stack")),
         page_bytes=page_bytes,
         bytes_on={node: count * page_bytes for node, count in pages.items()},
-        is_own="anon" in values and "mapped" not in values,
+        # A stack is begun by execve; a page of one was seen on a node that its cpuset does not have.
+        is_own="anon" in values and "mapped" not in values and "stack" not in words,
     )
