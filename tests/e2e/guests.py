@@ -80,8 +80,6 @@ def _pool(threads: int) -> dict[str, Any]:
     return {"ioThreadsPolicy": "supplementalPool", "ioThreads": {"supplementalPoolThreadCount": threads}}
 
 
-_PASSTHROUGH: dict[str, Any] = {"numa": {"guestMappingPassthrough": {}}}
-
 CASES = (
     Case(
         name="guest cores on host cores",
@@ -131,17 +129,17 @@ CASES = (
         shape=FOUR_NODES, vcpus=2,
     ),
     Case(
-        name="sockets on nodes, around the CPU that is offline",
+        name="two sockets around the CPU that is offline",
         manifest=dedicated({"sockets": 2, "cores": 2}, ioThreadsPolicy="shared"),
-        shape=FOUR_NODES, kubelet="distribute-cpus-across-numa", neighbours=(2, 0), vcpus=4, roles=Roles(io_threads=1),
+        shape=FOUR_NODES, neighbours=(2, 0), vcpus=4, roles=Roles(io_threads=1),
     ),
     Case(
-        name="cells of huge pages around the CPU that is offline",
+        name="two cells of huge pages, and the emulator where a core's other thread is offline",
         manifest=dedicated(
-            {"sockets": 2, "cores": 2, "threads": 2, **_PASSTHROUGH},
-            memory={"guest": "128Mi", "hugepages": {"pageSize": "2Mi"}},
+            {"cores": 3, "threads": 2, "isolateEmulatorThread": True, "numa": {"guestMappingPassthrough": {}}},
+            memory={"guest": "384Mi", "hugepages": {"pageSize": "2Mi"}},
         ),
-        shape=FOUR_NODES, kubelet="full-pcpus-only", neighbours=(2,), vcpus=8, threads=2, cells=2,
+        shape=FOUR_NODES, kubelet="distribute-cpus-across-numa", vcpus=6, threads=2, roles=Roles(isolated=1), cells=2,
     ),
 )  # fmt: skip
 

@@ -33,17 +33,16 @@ class Thread(Struct, frozen=True, kw_only=True):
 
 
 class Mapping(Struct, frozen=True, kw_only=True):
-    """One mapping of a process's memory: its policy, the file behind it, and its bytes on each node (numa_maps)."""
+    """One mapping of a process's memory: its policy, its file, "heap" or "stack", its bytes on each node (numa_maps).
+
+    Pages are the process's own where no file that others read, nor the kernel, has them.
+    """
 
     policy: str
     file: str
     page_bytes: int
     bytes_on: dict[int, int]
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether it is a file that others read, too, such as a library: its pages lie with its first reader."""
-        return self.file.startswith(("/usr/", "/var/", "/node/"))
+    is_own: bool
 
 
 def cpus_in(text: str) -> frozenset[int]:
@@ -146,7 +145,9 @@ def _read_mapping(line: str) -> Mapping:
     pages = {int(name[1:]): int(count) for name, count in values.items() if name[0] == "N" and name[1:].isdigit()}
     return Mapping(
         policy=policy,
-        file=values.get("file", ""),
+        file=values.get("file") or "".join(word for word in words if word in ("heap", "stack")),
         page_bytes=page_bytes,
         bytes_on={node: count * page_bytes for node, count in pages.items()},
+        # A stack is begun by execve; a page of one was seen on a node that its cpuset does not have.
+        is_own="anon" in values and "mapped" not in values and "stack" not in words,
     )
