@@ -120,9 +120,15 @@ def placement_table(
         *_table(_PLACEMENT, rows, width, colour=colour),
         "",
         *_foot(pinning, width, colour=colour, most_lines=_MOST_LIST_LINES if is_summed else None),
-        *(_labelled("why", reasons["placement"], width) if "placement" in reasons else ()),
+        *(_reasons_of_the_whole(pinning, width) if explain else ()),
     ]
     return _text(lines)
+
+
+def _reasons_of_the_whole(pinning: Pinning, width: int) -> Iterator[str]:
+    for reason in pinning.reasons:
+        if reason.thread == "placement":
+            yield from _labelled("why", reason.text, width)
 
 
 def threads_table(rows: Iterable[ThreadRow], *, width: int = 80, colour: bool, full: bool = False) -> str:

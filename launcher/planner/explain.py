@@ -84,8 +84,8 @@ def _guest_core_shape(number: int, members: Sequence[CPU]) -> str:
     listed = CPUSet.of(cores)
     if len(nodes) == 1:
         return (
-            f"guest core {number} is split over cores {listed} of node {nodes[0]}, because every place for "
-            f"{len(members)} threads on one core is taken"
+            f"guest core {number} is split over cores {listed} of node {nodes[0]}, because no host core "
+            f"has {len(members)} CPUs left for it"
         )
     return (
         f"guest core {number} is split over cores {listed} of nodes {CPUSet.of(node for node in nodes if node >= 0)}, "

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.observe.tables import MOST_LINES, ThreadRow, placement_table, threads_table
 from launcher.observe.text import columns
+from launcher.planner.model import Reason
 from tests.goldens import assert_golden
 from tests.observe.examples import EXAMPLES, Example, examples, host_of, pinning_of
 
@@ -139,6 +141,13 @@ def test_reasons_are_shown_only_when_asked_for() -> None:
     pinning = EXAMPLES["desktop-1n4c2t"]().pinning
     assert "lowest whole core" not in placement_table(pinning, colour=False)
     assert "lowest whole core" in placement_table(pinning, colour=False, explain=True)
+
+
+def test_every_reason_of_the_whole_is_shown() -> None:
+    pinning = EXAMPLES["desktop-1n4c2t"]().pinning
+    reasons = (*pinning.reasons, Reason(thread="placement", text="first"), Reason(thread="placement", text="second"))
+    lines = placement_table(replace(pinning, reasons=reasons), colour=False, explain=True).splitlines()
+    assert [line for line in lines if line.startswith("why")][-2:] == ["why      first", "why      second"]
 
 
 def test_iothreads_on_the_same_cpus_share_a_line() -> None:

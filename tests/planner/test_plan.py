@@ -231,5 +231,5 @@ def test_reasons_name_split_cores_and_what_they_share() -> None:
     pinning = plan(a_guest(1, 2, 2, isolate=True), a_host(), allow("0-2,4,6"))
     reasons = {reason.thread: reason.text for reason in pinning.reasons}
     assert reasons["vcpu 3"] == (
-        "CPU 4: guest core 1 is split over cores 1-2 of node 0, because every place for 2 threads on one core is taken"
+        "CPU 4: guest core 1 is split over cores 1-2 of node 0, because no host core has 2 CPUs left for it"
     )
