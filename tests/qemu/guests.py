@@ -142,7 +142,10 @@ def manifest(
         "cpu": cpu,
         "memory": {"guest": "192Mi"},
         "firmware": {
-            "kernelBoot": {"kernelArgs": f"console=ttyS0 quiet {kernel_arguments}".strip(), "container": boot}
+            "kernelBoot": {
+                "kernelArgs": f"console=ttyS0 quiet no_timer_check {kernel_arguments}".strip(),
+                "container": boot,
+            }
         },
         "devices": {"disks": [{"name": f"disk{i}", "disk": {"bus": "virtio"}} for i in range(len(disks))]},
     }
