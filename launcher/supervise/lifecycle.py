@@ -339,13 +339,16 @@ def _paused(state: State) -> Step:
 
 
 def _shut_down(state: State, *, by_guest: bool) -> Step:
-    """A guest that ended itself is an orderly end, even where the grace period is over by a hair."""
+    """A guest that ended itself is an orderly end, even where the grace period is over by a hair.
+
+    It is not asked again: QEMU may take its time to be gone, and nobody listens any more.
+    """
     if state.verdict is not None:
         return state, ()
     verdict = (
         _POWERED_OFF if by_guest else Outcome(status=ExitStatus.CRASHED, reason="QEMU was told to end by a signal")
     )
-    return replace(state, verdict=verdict), ()
+    return replace(state, verdict=verdict, ask_again_s=None), ()
 
 
 def _ended(state: State, event: MachineEnded) -> State:

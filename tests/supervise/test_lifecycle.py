@@ -84,6 +84,22 @@ LIVES = (
         reason="the guest powered off",
     ),
     Life(
+        id="a guest that has powered off is not asked again, however long QEMU takes to go",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (1, RESUMED),
+            (2, TERM),
+            (3, GUEST_OFF),
+            (8, TimePassed()),
+            (9, QEMUGone(how="exit status 0")),
+            (9, ENDED_OFF),
+        ),
+        actions=(PROVE, RESUME, NOTHING, ASK, NOTHING, NOTHING, NOTHING, NOTHING),
+        status=ExitStatus.POWERED_OFF,
+        reason="the guest powered off",
+    ),
+    Life(
         id="the kernel's word of QEMU's end may come before libvirt's word that the guest powered off",
         events=(
             (0, STARTED),
