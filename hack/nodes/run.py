@@ -133,4 +133,5 @@ def _keep(work: Path, results: Path) -> None:
 
 def _unpack(disc: Path, results: Path) -> None:
     """Unpack the tar that the node wrote to the disc; tar(1) lets no name lead outside (Python 3.11.2 would)."""
+    results.mkdir(parents=True, exist_ok=True)
     run("tar", "--no-same-owner", "-xf", disc, "-C", results.absolute())
