@@ -19,6 +19,8 @@ IMAGE_DISC = Path("/node/image")
 HUGE_PAGES = Path("/dev/hugepages")
 # The control group above all of podman's containers and pods, where there is no systemd.
 GROUP = Path("/sys/fs/cgroup/libpod_parent")
+# As a node's container runtimes are started (LimitMEMLOCK=infinity): a realtime guest's memory is locked.
+RUNTIME_LIMITS = ("prlimit", "--memlock=unlimited")
 # Under emulation podman takes ten seconds for anything, a cold start of QEMU forty, on a busy machine three times that.
 PATIENCE_S = 300.0
 
@@ -57,7 +59,7 @@ class Podman:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run podman with these arguments; its status is the caller's to judge."""
-        command = ("podman", *map(str, arguments))
+        command = (*RUNTIME_LIMITS, "podman", *map(str, arguments))
         return subprocess.run(
             command, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from launcher.pod.manifest import MANIFEST_FOLDER, ROOT
 from launcher.pod.security import USER
-from tests.e2e.podman import HUGE_PAGES, PATIENCE_S, Podman, qemu_below
+from tests.e2e.podman import HUGE_PAGES, PATIENCE_S, RUNTIME_LIMITS, Podman, qemu_below
 
 _NAME = "realtime"
 _GRANTED = ("CAP_SYS_NICE",)
@@ -26,7 +26,8 @@ class Crun:
         """Start it from a bundle (OCI runtime-spec)."""
         self._log = bundle / "log"
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(["crun", "run", "--bundle", bundle, _NAME], stdout=log, stderr=log)
+            command = (*RUNTIME_LIMITS, "crun", "run", "--bundle", bundle, _NAME)
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def wait_for(self, words: str) -> None:
         """Wait until the container has printed these words; fail with all that it printed where it never does."""

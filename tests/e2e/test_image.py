@@ -6,7 +6,6 @@ What is asserted is read from the node's kernel, outside of the containers.
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -32,8 +31,6 @@ _NONE, _SYS_NICE = f"{0:016x}", f"{1 << 23:016x}"
 @pytest.fixture(scope="module")
 def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
     assert IMAGE_DISC.is_mount(), "the image's disc is missing: hack/image --disc FILE, hack/node --disc image=FILE"
-    # As a node's container runtimes are started (LimitMEMLOCK=infinity): a realtime guest's memory is locked.
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     # As the kubelet makes an emptyDir of huge pages for the user of a Pod.
     HUGE_PAGES.chmod(0o1777)
     # A kubelet's part: podman gives a Pod no CPUs of its own.
@@ -162,7 +159,8 @@ def test_a_realtime_guests_vcpus_are_fifo_where_a_kubernetes_runtime_starts_the_
 
 
 def test_kube_play_runs_the_pod_as_virt_launcher_prints_it(podman: Podman, folder: Path) -> None:
-    printing = ("virt-launcher", "pod", "--virt-type", "qemu", folder / "plain.yaml")
+    options = ("--virt-type", "qemu", "--cache-folder", folder / "cache")
+    printing = ("virt-launcher", "pod", *options, folder / "plain.yaml")
     manifest = folder / "pod.yaml"
     manifest.write_bytes(subprocess.run(printing, stdout=subprocess.PIPE, check=True).stdout)
     with podman.playing(manifest, "virt-launcher-tiny", CONTAINER) as container:
