@@ -18,14 +18,15 @@ from launcher.planner.stock import Stock
 from launcher.planner.supply import Area
 from launcher.vmi.guest import Topology
 
-# Choices of caches for the housekeeping, times areas, that are looked at where every CPU is used: 125 for 16 areas.
-_CHOICE_WORK = 2_000
+# Choices of caches for the housekeeping, times areas, that are looked at where every CPU is used: 100 for 16 areas.
+_CHOICE_WORK = 1_600
 # Steps of the searches for term 6 where every CPU is used, all together: some hundredths of a second.
-_EFFORT = 12_000
+_EFFORT = 8_000
 # Choices of caches for the housekeeping where CPUs are left over: each of the eight of one node, for one CPU.
 _SPARE_LIMIT = 8
-# Such choices times pairs of areas and group inside each node.
+# Such choices times pairs of areas and group inside each node, and what two nodes cost beside.
 _SPARE_WORK = 6_000
+_NODE_WORK = 5
 
 
 class _Candidate(NamedTuple):
@@ -109,7 +110,7 @@ def _spare_limit(areas: Sequence[Area], topology: Topology) -> int:
     by_node: dict[int, list[Item]] = defaultdict(list)
     for item in plain_items(areas, topology.threads):
         by_node[item.node].append(item)
-    work = sum(search_size(items) for items in by_node.values())
+    work = sum(search_size(items) for items in by_node.values()) + _NODE_WORK * len(by_node) ** 2
     return min(_SPARE_LIMIT, max(1, _SPARE_WORK // work))
 
 
