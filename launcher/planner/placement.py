@@ -44,7 +44,7 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     * terms 1 to 3 with up to seven housekeeping CPUs, and with more as far as the 20 to 170 best summed stocks go;
     * terms 4 and 5 with up to eight nodes, and where no guest socket has to cross nodes with any number. With more
       nodes where every CPU is used, up to sixteen that differ; else whenever the bounded search ends within its
-      effort, which it nearly always does for sixteen;
+      effort: all but about one in six of the hardest cases with fifteen or sixteen;
     * term 6 with up to eight areas (caches with free CPUs) that differ. With more: where every CPU is used, within the
       effort; where no socket has to cross nodes, inside each node of at most eight that differ. Else the nodes are
       chosen first, and 6 is the least inside each group of them that shares sockets, if that has at most eight areas.
