@@ -229,7 +229,9 @@ LOADED = {
         memory=GuestMemory(guest_bytes=GIB // 4),
         io_threads=IOThreadDemand(cpu_count=2),
         kernel_boot=KernelBoot(
-            kernel=".cache/guest/vmlinuz", initrd=".cache/guest/initramfs", arguments="console=ttyS0 quiet no_timer_check"
+            kernel=".cache/guest/vmlinuz",
+            initrd=".cache/guest/initramfs",
+            arguments="console=ttyS0 quiet no_timer_check",
         ),
         grace_period_s=30,
     ),
