@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,16 @@ _NONE, _SYS_NICE = f"{0:016x}", f"{1 << 23:016x}"
 
 
 @pytest.fixture(scope="module")
-def podman(tmp_path_factory: pytest.TempPathFactory) -> Podman:
+def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     assert IMAGE_DISC.is_mount(), "the image's disc is missing: hack/image --disc FILE, hack/node --disc image=FILE"
     # As the kubelet makes an emptyDir of huge pages for the user of a Pod.
     HUGE_PAGES.chmod(0o1777)
     # A kubelet's part: podman gives a Pod no CPUs of its own.
     GROUP.mkdir()
     (GROUP / "cpuset.cpus").write_text(_CPU_LIST)
-    return Podman(tmp_path_factory.mktemp("podman"))
+    yield Podman(tmp_path_factory.mktemp("podman"))
+    # podman keeps the group; what it is bound to may be a partition's of the tests that follow.
+    (GROUP / "cpuset.cpus").write_text("\n")
 
 
 @pytest.fixture(scope="module")
