@@ -75,11 +75,6 @@ def node_of(cpu: int) -> int:
     return node
 
 
-def free_huge_pages(node: int) -> int:
-    """Return how many pages of 2 MiB are free on this node."""
-    return int((NODES / f"node{node}/hugepages/hugepages-2048kB/free_hugepages").read_text())
-
-
 def threads_of(pid: int) -> tuple[Thread, ...]:
     """Return the threads of a process, as far as they are still there."""
     return tuple(_threads(PROC / str(pid) / "task"))
