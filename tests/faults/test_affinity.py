@@ -16,6 +16,7 @@ import pytest
 from tests.faults.conftest import Launch, clean_root, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import wait_until
+from tests.processes import affinities_of, threads_by_name
 from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
 
 
@@ -33,12 +34,6 @@ def watched(
         yield launcher
         # By now it may have booted far enough to see the power button.
         assert destroy(launcher) in (0, 9)
-
-
-def tids(pid: int) -> dict[str, int]:
-    """Return the thread ids by name; QEMU's first thread, after which others are named, too, is called main."""
-    named = {(task / "comm").read_text().strip(): int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()}
-    return {**named, "main": pid}
 
 
 def taskset(tid: int, cpu: int) -> None:
@@ -59,7 +54,7 @@ def taskset(tid: int, cpu: int) -> None:
 def test_a_thread_that_was_moved_is_put_back(
     watched: Launcher, two_cpus: tuple[int, int], thread: str, role: str
 ) -> None:
-    tid = tids(watched.qemu_pid())[thread]
+    tid = threads_by_name(watched.qemu_pid())[thread]
     (planned,) = os.sched_getaffinity(tid)
     (other,) = set(two_cpus) - {planned}
     taskset(tid, other)
@@ -70,19 +65,20 @@ def test_a_thread_that_was_moved_is_put_back(
 
 def test_every_thread_moved_at_once_is_put_back(watched: Launcher, two_cpus: tuple[int, int]) -> None:
     pid = watched.qemu_pid()
-    planned = {tid: os.sched_getaffinity(tid) for tid in tids(pid).values()}
+    planned = affinities_of(pid)
     subprocess.run(
         ["taskset", "--all-tasks", "--cpu-list", "--pid", ",".join(map(str, two_cpus)), str(pid)],
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    wait_until(lambda: all(os.sched_getaffinity(tid) == cpus for tid, cpus in planned.items()), "all are back")
+    # A worker of QEMU may end meanwhile, another begin.
+    wait_until(lambda: all(planned.get(tid, cpus) == cpus for tid, cpus in affinities_of(pid).items()), "all are back")
 
 
 def test_a_thread_that_is_moved_again_and_again_is_told_of_and_left_alone(
     watched: Launcher, two_cpus: tuple[int, int]
 ) -> None:
-    tid = tids(watched.qemu_pid())["IO mon_iothread"]
+    tid = threads_by_name(watched.qemu_pid())["IO mon_iothread"]
     (planned,) = os.sched_getaffinity(tid)
     (other,) = set(two_cpus) - {planned}
 
@@ -97,7 +93,7 @@ def test_a_thread_that_is_moved_again_and_again_is_told_of_and_left_alone(
     watched.wait_for("flapping: worker was repaired too often within a minute and is left alone")
     assert os.sched_getaffinity(tid) == {other}
     drifted = len(lines_of(watched, "drifted:"))
-    os.sched_setaffinity(tids(watched.qemu_pid())["CPU 0/TCG"], set(two_cpus))
+    os.sched_setaffinity(threads_by_name(watched.qemu_pid())["CPU 0/TCG"], set(two_cpus))
     wait_until(lambda: len(lines_of(watched, "drifted:")) > drifted, "the other threads are still watched")
     assert len(lines_of(watched, "flapping:")) == 1, "it is told once"
 
@@ -109,7 +105,7 @@ def moved(launch: Launch, two_cpus: tuple[int, int]) -> Callable[[str], tuple[La
     def start(policy: str) -> tuple[Launcher, int]:
         launcher = launch(manifest(), "--drift", policy)
         launcher.wait_for("phase: running")
-        tid = tids(launcher.qemu_pid())["CPU 1/TCG"]
+        tid = threads_by_name(launcher.qemu_pid())["CPU 1/TCG"]
         taskset(tid, two_cpus[0])
         return launcher, tid
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
-from pathlib import Path
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import Cpuset, qemu_below, quota_group, wait_until
-from tests.faults.test_affinity import tids
+from tests.processes import affinities_of, threads_by_name
 from tests.qemu.guests import Launcher, manifest
 
 
 def affinity_of(launcher: Launcher, thread: str) -> set[int]:
-    return os.sched_getaffinity(tids(launcher.qemu_pid())[thread])
+    return os.sched_getaffinity(threads_by_name(launcher.qemu_pid())[thread])
 
 
 def test_a_narrowed_cpuset_degrades_the_guest_and_a_widened_one_cures_it(
@@ -45,7 +44,7 @@ def test_a_guest_whose_only_cpu_is_exchanged_for_another_follows_it(
     cpuset.allow(second)
     launcher.wait_for(rf"replanned: .*vcpu 0 to CPU {second}$")
     wait_until(lambda: affinity_of(launcher, "CPU 0/TCG") == {second}, "vCPU 0 has the new CPU")
-    own = {tuple(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{launcher.process.pid}/task").iterdir()}
+    own = set(affinities_of(launcher.process.pid).values())
     assert own == {(second,)}
     assert destroy(launcher) == 9
     assert not lines_of(launcher, "not repaired")

@@ -14,7 +14,8 @@ import pytest
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import PATIENCE_S, qemu_below, wait_until
-from tests.qemu.guests import Launcher, is_running, manifest
+from tests.processes import is_running
+from tests.qemu.guests import Launcher, manifest
 
 Moment = Callable[[Launcher], bool]
 

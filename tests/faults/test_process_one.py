@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import lines_of
 from tests.faults.places import qemu_below, wait_until
+from tests.processes import children_of, is_running
 from tests.qemu.guests import Launcher, manifest
 
 # A pid namespace needs root, or a user namespace in which one is root.
@@ -32,27 +32,14 @@ def contained(launch: Launch) -> Launcher:
 
 def process_one(launcher: Launcher) -> int:
     """Return the pid that process 1 of the namespace has out here."""
-    (pid,) = children(launcher.process.pid)
+    (pid,) = children_of(launcher.process.pid)
     return pid
-
-
-def children(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        found += [int(word) for word in (task / "children").read_text().split()]
-    return found
-
-
-def zombies(pid: int) -> list[int]:
-    return [
-        child for child in children(pid) if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    ]
 
 
 def test_orphans_are_reaped_and_a_signal_ends_everything_in_order(contained: Launcher) -> None:
     launcher = process_one(contained)
     subprocess.run(["nsenter", "--target", str(launcher), "--pid", "--mount", "sh", "-c", ORPHANS], check=True)
-    wait_until(lambda: len(children(launcher)) == 1 and not zombies(launcher), "only QEMU is left as a child")
+    wait_until(lambda: [is_running(child) for child in children_of(launcher)] == [True], "only QEMU is left as a child")
     os.kill(launcher, signal.SIGTERM)
     contained.wait_for("asked: ask to shut down")
 

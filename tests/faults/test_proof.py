@@ -12,7 +12,8 @@ from launcher.supervise.threads import ThreadObserver
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import qemu_below, wait_until
-from tests.qemu.guests import is_running, manifest
+from tests.processes import is_running
+from tests.qemu.guests import manifest
 
 # A QEMU that keeps to itself which thread is which.
 UNNAMED = """#!/bin/sh

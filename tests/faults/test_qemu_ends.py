@@ -15,7 +15,8 @@ import pytest
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import wait_until
-from tests.qemu.guests import Launcher, environment_of_a_checkout, is_running, manifest
+from tests.processes import is_running
+from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
 
 
 @pytest.mark.parametrize(

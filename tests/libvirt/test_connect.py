@@ -9,15 +9,15 @@ from time import sleep
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import Cpuset, wait_until
-from tests.faults.test_affinity import tids
 from tests.libvirt.daemon import PrivateLibvirtd
-from tests.qemu.guests import allowed_by_status, is_running, manifest
+from tests.processes import allowed_by_name, is_running, threads_by_name
+from tests.qemu.guests import manifest
 
 
 def test_a_pinned_guest_runs_to_its_end(launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]) -> None:
     launcher = launch(manifest(kernel_arguments="guest.exit=poweroff"))
     launcher.wait_for("phase: running")
-    threads = allowed_by_status(daemon.qemu_pid())
+    threads = allowed_by_name(daemon.qemu_pid())
     assert (threads["CPU 0/TCG"], threads["CPU 1/TCG"]) == tuple(map(str, two_cpus))
     assert launcher.wait() == 0, launcher.output
     launcher.wait_for("console .*guest: ready")
@@ -31,7 +31,7 @@ def test_a_guest_outlives_its_libvirtd_and_is_ended_in_order_by_the_next(
     pid = daemon.qemu_pid()
     daemon.kill()
     launcher.wait_for("connection lost: .*; the guest goes on")
-    tid = tids(pid)["CPU 1/TCG"]
+    tid = threads_by_name(pid)["CPU 1/TCG"]
     os.sched_setaffinity(tid, {two_cpus[0]})
     wait_until(lambda: os.sched_getaffinity(tid) == {two_cpus[1]}, "a thread is put right without libvirtd")
     verified = len(lines_of(launcher, "verified:"))

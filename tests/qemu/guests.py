@@ -108,23 +108,6 @@ class Launcher:
         return int(path.read_text())
 
 
-def allowed_by_status(pid: int) -> dict[str, str]:
-    """Return the CPUs of each thread by its name, read from /proc/<pid>/task/*/status: not the launcher's own way."""
-    found = {}
-    for status in Path(f"/proc/{pid}/task").glob("*/status"):
-        fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines() if ":\t" in line)
-        found[fields["Name"]] = fields["Cpus_allowed_list"]
-    return found
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether the process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 def manifest(
     *,
     cores: int = 2,

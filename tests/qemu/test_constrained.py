@@ -20,7 +20,8 @@ from launcher.pod.manifest import MANIFEST_FILE, MANIFEST_FOLDER, PORT, ROOT, Po
 from launcher.pod.options import PodOptions
 from launcher.vmi.document import parse_document
 from launcher.vmi.load import admitted
-from tests.qemu.guests import CHECKOUT, INITRD, KERNEL, Launcher, is_running, manifest
+from tests.processes import PROC, fields_of, is_running
+from tests.qemu.guests import CHECKOUT, INITRD, KERNEL, Launcher, manifest
 
 ENTER_POD = Path(__file__).parent / "enter-pod"
 USER = 107
@@ -44,8 +45,7 @@ class Container(Launcher):
 
     def status(self, pid: int) -> dict[str, str]:
         """Return /proc/<pid>/status."""
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+        return fields_of(PROC / str(pid) / "status")
 
     def get(self, page: str) -> int:
         """Return the HTTP status of a probe."""

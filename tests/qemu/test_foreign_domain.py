@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import threads_by_name
 from tests.qemu.guests import CHECKOUT, environment_of_a_checkout
 
 NOBODY = 65534
@@ -84,9 +85,7 @@ def _verify(libvirtd: Libvirtd, name: str) -> subprocess.CompletedProcess[str]:
 
 def _tid(libvirtd: Libvirtd, thread: str) -> int:
     (pid_file,) = libvirtd.folder.glob("run/libvirt/qemu/run/foreign.pid")
-    tasks = Path(f"/proc/{pid_file.read_text()}/task").iterdir()
-    (tid,) = [int(task.name) for task in tasks if (task / "comm").read_text() == f"{thread}\n"]
-    return tid
+    return threads_by_name(int(pid_file.read_text()))[thread]
 
 
 def test_a_domain_of_another_tool_is_verified_and_its_drift_is_seen(

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.qemu.guests import Launcher, allowed_by_status, environment_of_a_checkout, is_running, manifest
+from tests.processes import affinities_of, allowed_by_name, is_running, threads_by_name
+from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
 
 Launch = Callable[..., Launcher]
 
@@ -23,7 +24,7 @@ def test_a_guest_is_pinned_proved_and_powered_off_in_order(launch: Launch, two_c
     first, second = two_cpus
     launcher = launch(manifest())
     launcher.wait_for("guest: ready")
-    threads = allowed_by_status(launcher.qemu_pid())
+    threads = allowed_by_name(launcher.qemu_pid())
     launcher.signal(signal.SIGTERM)
     assert launcher.wait() == 0, launcher.output
     assert (threads["CPU 0/TCG"], threads["CPU 1/TCG"]) == (str(first), str(second))
@@ -53,8 +54,8 @@ def test_an_isolated_emulator_and_its_iothread_have_their_own_cpu(
     disk.write_bytes(bytes(1 << 20))
     launcher = launch(manifest(cores=1, isolate=True, disks=(disk,)))
     launcher.wait_for("phase: running")
-    threads = allowed_by_status(launcher.qemu_pid())
-    own = {tuple(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{launcher.process.pid}/task").iterdir()}
+    threads = allowed_by_name(launcher.qemu_pid())
+    own = set(affinities_of(launcher.process.pid).values())
     launcher.end_by_force()
     vcpu, emulator = two_cpus
     if threads["CPU 0/TCG"] == str(emulator):
@@ -74,8 +75,8 @@ def test_the_launcher_keeps_to_the_iothread_pool_where_the_emulator_has_no_cpu_o
     vmi["spec"]["domain"] |= {"ioThreadsPolicy": "supplementalPool", "ioThreads": {"supplementalPoolThreadCount": 1}}
     launcher = launch(vmi)
     launcher.wait_for("phase: running")
-    threads = allowed_by_status(launcher.qemu_pid())
-    own = {tuple(os.sched_getaffinity(int(task.name))) for task in Path(f"/proc/{launcher.process.pid}/task").iterdir()}
+    threads = allowed_by_name(launcher.qemu_pid())
+    own = set(affinities_of(launcher.process.pid).values())
     launcher.end_by_force()
     assert {int(threads[name]) for name in ("CPU 0/TCG", "IO iothread1")} == set(two_cpus)
     assert own == {(int(threads["IO iothread1"]),)}
@@ -97,13 +98,10 @@ def test_an_affinity_changed_from_outside_is_repaired(launch: Launch, two_cpus: 
     launcher = launch(manifest())
     launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
-    (vcpu1,) = [
-        task.name for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text() == "CPU 1/TCG\n"
-    ]
-    os.sched_setaffinity(int(vcpu1), {two_cpus[0]})
+    os.sched_setaffinity(threads_by_name(pid)["CPU 1/TCG"], {two_cpus[0]})
     launcher.wait_for(r"drifted: vcpu 1")
     launcher.wait_for(r"repaired: vcpu 1")
-    assert allowed_by_status(pid)["CPU 1/TCG"] == str(two_cpus[1])
+    assert allowed_by_name(pid)["CPU 1/TCG"] == str(two_cpus[1])
     launcher.end_by_force()
 
 
