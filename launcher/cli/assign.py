@@ -14,7 +14,7 @@ from launcher.hypervisor.protocol import Hypervisor
 from launcher.planner.model import Pinning
 from launcher.planner.replan import replan
 from launcher.supervise.allowed import AllowedReader
-from launcher.supervise.supervisor import Assignment, DriftPolicy
+from launcher.supervise.assignment import Assignment, DriftPolicy
 
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:

@@ -87,10 +87,13 @@ class ChildReaper:
         # Both at once, so that nobody finds a process gone whose end is not told yet.
         with self._news:
             try:
-                _pid, self._ends[pid] = os.waitpid(pid, os.WNOHANG)
+                ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
                 return
-            self._news.notify_all()
+            # The first thread is a zombie before the others have ended, and the process has no status yet (waitpid(2)).
+            if ended:
+                self._ends[pid] = status
+                self._news.notify_all()
 
     def _zombies(self) -> Iterator[_Zombie]:
         for entry in self._proc.iterdir():

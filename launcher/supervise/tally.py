@@ -1,4 +1,4 @@
-"""The counts that the supervisor keeps: drifts and repairs by the kind of thread, and changes of the cpuset."""
+"""The counts that the watch keeps: drifts and repairs by the kind of thread."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ class Tally(Struct, frozen=True, kw_only=True):
 
     drifts: tuple[Count, ...] = tuple(Count(kind=kind, times=0) for kind in ThreadKind)
     repairs: tuple[Count, ...] = tuple(Count(kind=kind, times=0) for kind in ThreadKind)
-    cpuset_changes: int = 0
 
     def with_drift(self, kind: ThreadKind) -> Tally:
         """Return the tally with one drift more."""
@@ -23,10 +22,6 @@ class Tally(Struct, frozen=True, kw_only=True):
     def with_repair(self, kind: ThreadKind) -> Tally:
         """Return the tally with one repair more."""
         return replace(self, repairs=_one_more(self.repairs, kind))
-
-    def with_cpuset_change(self) -> Tally:
-        """Return the tally with one change of the cpuset more."""
-        return replace(self, cpuset_changes=self.cpuset_changes + 1)
 
 
 def _one_more(counts: tuple[Count, ...], kind: ThreadKind) -> tuple[Count, ...]:

@@ -18,10 +18,10 @@ children.FORSAKEN_S = float(sys.argv[1])
 reaper = children.ChildReaper()
 SLEEP = "import time; time.sleep(60)"
 
-def start_daemon(name):
+def start_daemon(name, program=SLEEP):
     # Two forks and a session between them, as QEMU's -daemonize and libvirt do it.
     code = "import os, sys\\nos.setsid()\\nif os.fork(): os._exit(0)\\nos.execv(sys.executable, sys.argv[1:])"
-    command = [sys.executable, "-c", code, sys.executable, "-c", SLEEP, "-uuid", name]
+    command = [sys.executable, "-c", code, sys.executable, "-c", program, "-uuid", name]
     subprocess.run(command, check=True)
     while True:
         try:
@@ -42,6 +42,19 @@ children.kill(process)
 ends = []
 children.wait_for_end(process, reaper, ends.append)
 children.kill(process)
+print(ends, os.path.exists(f"/proc/{process.pid}"))
+"""
+
+LEADERLESS = """
+# As QEMU does when it is killed on a busy machine: its first thread has ended, others have not yet.
+ends_first = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(60,)).start()"
+process = start_daemon(str(uuid.uuid4()), f"{ends_first}; ctypes.CDLL(None).pthread_exit(None)")
+wait_until(lambda: reaper._read_stat(process.pid)[0] == "Z")
+subprocess.run(["true"])
+time.sleep(0.5)
+children.kill(process)
+ends = []
+children.wait_for_end(process, reaper, ends.append)
 print(ends, os.path.exists(f"/proc/{process.pid}"))
 """
 
@@ -77,6 +90,7 @@ print(reaper.wait_status(2 ** 22 + 1))
     ("program", "forsaken_s", "wanted"),
     [
         (DAEMON, 60.0, "[9] False"),
+        (LEADERLESS, 60.0, "[9] False"),
         (ORPHANS, 60.0, "reaped"),
         (OWN_CHILD, 60.0, "7 8"),
         (FORSAKEN, 0.2, "reaped"),
@@ -84,6 +98,7 @@ print(reaper.wait_status(2 ** 22 + 1))
     ],
     ids=[
         "the end of a daemon is told with its signal, and nothing is left of it",
+        "a daemon whose first thread has ended before the others has not ended yet",
         "every daemon is reaped",
         "a child that somebody waits for is left to him",
         "a child that nobody waits for is reaped in the end",
