@@ -9,6 +9,8 @@ from contextlib import suppress
 from typing import NoReturn
 
 from launcher.cli.arguments import parse_arguments
+from launcher.cli.output import complain
+from launcher.cli.streams import open_missing_streams
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus, LauncherError
 
@@ -19,6 +21,7 @@ def command() -> NoReturn:
     The interpreter would first take apart all that was imported, for a time as long as two or three empty interpreters
     take altogether (`make bench`); the kernel frees it at once. What is open by now was closed by whoever opened it.
     """
+    open_missing_streams()
     status = main()
     for stream in (sys.stdout, sys.stderr):
         # What cannot be written any more changes nothing of what was done.
@@ -33,12 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     An error raised on purpose becomes one line on standard error (one line for each fault of a manifest); anything
     else is a bug and keeps its traceback.
     """
-    options = parse_arguments(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
     try:
+        options = parse_arguments(words)
         status = ExitStatus(options.verb_function(options))
         sys.stdout.flush()
     except LauncherError as error:
-        return _report(error, verb=options.verb)
+        return _report(error, is_run=words[:1] == ["run"])
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; what it read was right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -48,9 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _report(error: LauncherError, *, verb: str) -> int:
-    for line in str(error).splitlines():
-        print(f"virt-launcher: {line}", file=sys.stderr)
-    if verb == "run":
+def _report(error: LauncherError, *, is_run: bool) -> int:
+    complain("\n".join(f"virt-launcher: {line}" for line in str(error).splitlines()))
+    if is_run:
         write_termination_message(error.exit_status, str(error))
     return error.exit_status

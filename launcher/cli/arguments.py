@@ -8,12 +8,20 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TYPE_CHECKING, NoReturn
 
 from launcher import __version__
+from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 # The width of help texts. That of the terminal would be asked for with every option that is added.
 _HELP_WIDTH = 100
+
+# The kernel's clocks end some centuries later.
+_YEAR_S = 366 * 86400
 
 _EXIT_STATUSES = """\
 exit statuses:
@@ -28,12 +36,25 @@ Every option of `run` is also an environment variable: --grace-period is VIRT_LA
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's, that says what is wrong in one line, and is not surprised by an output that takes nothing."""
+
+    def error(self, message: str) -> NoReturn:
+        complain(f"{self.prog}: error: {message}; {self.prog} --help says what there is")
+        self.exit(ExitStatus.USAGE)
+
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Write the help or the version: what else argparse prints goes through `error`."""
+        del file
+        show(message, end="")
+
+
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; leaves with exit status 2 and one line where it is wrong.
 
     The result's `verb_function` takes the result and returns the exit status.
     """
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="virt-launcher",
         description="Start a KubeVirt virtual machine whose every thread is pinned, and proved so by the kernel.",
         epilog=_EXIT_STATUSES,
@@ -94,7 +115,7 @@ def _load(module: str) -> Callable[[argparse.Namespace], ExitStatus]:
 
 def _add_vmi(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
-        "vmi", metavar="VMI", help="a VirtualMachineInstance or VirtualMachine in YAML or JSON; - is stdin"
+        "vmi", metavar="VMI", type=_named, help="a VirtualMachineInstance or VirtualMachine in YAML or JSON; - is stdin"
     )
 
 
@@ -164,13 +185,19 @@ def _add_commands(verbs: Verbs[argparse.ArgumentParser]) -> None:
 def _add_console(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = _add_verb(verbs, "console", "attach to the guest's serial console; Ctrl-] leaves")
     _add_setting(verb, "--root", metavar="DIR", help="the root folder of the launcher that runs the guest")
-    verb.add_argument("--socket", metavar="SOCKET", help="the console's unix socket (run/serial0.sock below the root)")
+    verb.add_argument(
+        "--socket", metavar="SOCKET", type=_named, help="the console's unix socket (run/serial0.sock below the root)"
+    )
 
 
 def _add_verify(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = _add_verb(verbs, "verify", "compare plan, configuration and kernel, thread by thread")
     verb.add_argument(
-        "domain", metavar="DOMAIN", nargs="?", help="libvirt's name of it; the launcher's own guest if left out"
+        "domain",
+        metavar="DOMAIN",
+        nargs="?",
+        type=_named,
+        help="libvirt's name of it; the launcher's own guest if left out",
     )
     _add_setting(
         verb, "--connect", metavar="URI", help="the libvirt connection that has the domain, also another tool's"
@@ -210,8 +237,10 @@ def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 def _add_host(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = _add_verb(verbs, "host", "show what is seen of this machine: cpuset, topology, NUMA, huge pages, quotas")
-    verb.add_argument("--host", metavar="FILE", help="show a captured or synthetic host instead")
-    verb.add_argument("--capture", metavar="FILE", help="write what was read to a file (- is stdout), for --host")
+    verb.add_argument("--host", metavar="FILE|SHAPE", type=_named, help="show a captured or synthetic host instead")
+    verb.add_argument(
+        "--capture", metavar="FILE", type=_named, help="write what was read to a file (- is stdout), for --host"
+    )
     verb.add_argument("--format", default="text", choices=("text", "json"), help="(%(default)s)")
 
 
@@ -267,7 +296,7 @@ def _add_node_label(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     verb.add_argument("--explain", action="store_true", help="say why, and what to do where it is false")
     verb.add_argument("--apply", action="store_true", help="set the label, as the service account of this Pod")
-    verb.add_argument("--node", metavar="NAME", help="the node to label (NODE_NAME in the environment)")
+    verb.add_argument("--node", metavar="NAME", type=_named, help="the node to label (NODE_NAME in the environment)")
     _add_setting(
         verb, "--service-account", default="/var/run/secrets/kubernetes.io/serviceaccount", metavar="DIR",
         help="the folder with token and ca.crt for --apply (%(default)s)",
@@ -278,7 +307,9 @@ def _add_node_label(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_host_options(verb: argparse.ArgumentParser) -> None:
-    verb.add_argument("--host", metavar="FILE|SHAPE", help="a captured host, or a shape such as 'node:2 core:4 pu:2'")
+    verb.add_argument(
+        "--host", metavar="FILE|SHAPE", type=_named, help="a captured host, or a shape such as 'node:2 core:4 pu:2'"
+    )
     verb.add_argument("--cpuset", metavar="LIST", help="plan over these CPUs, a cpulist such as 0-3,8")
     verb.add_argument(
         "--kubelet",
@@ -303,6 +334,13 @@ def _add_machine(verb: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
+def _named(text: str) -> str:
+    """Take a name of any kind; one that a script left empty would mean the current folder, or libvirt's own choice."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty")
+    return text
+
+
 def _add_setting(
     verb: argparse.ArgumentParser,
     option: str,
@@ -311,7 +349,7 @@ def _add_setting(
     default: str | None = None,
     choices: tuple[str, ...] | None = None,
     metavar: str | None = None,
-    type: Callable[[str], object] = str,  # noqa: A002 - argparse's own word
+    type: Callable[[str], object] = _named,  # noqa: A002 - argparse's own word
 ) -> None:
     """Add an option whose default comes from the environment where that names it."""
     variable = "VIRT_LAUNCHER_" + option.removeprefix("--").replace("-", "_").upper()
@@ -335,4 +373,6 @@ def _interval(text: str) -> float:
     value = _seconds(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is less than a second")
+    if value > _YEAR_S:
+        raise argparse.ArgumentTypeError(f"{text!r} is more than a year")
     return value

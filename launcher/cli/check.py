@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import Namespace
 
 from launcher.cli.machine import native_arch
+from launcher.cli.output import show
 from launcher.errors import ExitStatus, InvalidVMI
+from launcher.observe.text import printable
 from launcher.vmi.load import load_guest
 
 
@@ -14,7 +16,7 @@ def run(options: Namespace) -> ExitStatus:
     try:
         guest = load_guest(options.vmi, arch=native_arch())
     except InvalidVMI as error:
-        print(error)
+        show("\n".join(map(printable, str(error).splitlines())))
         return error.exit_status
-    print(f"{options.vmi}: {guest.namespace}/{guest.name} is valid")
+    show(printable(f"{options.vmi}: {guest.namespace}/{guest.name} is valid"))
     return ExitStatus.POWERED_OFF

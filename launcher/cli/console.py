@@ -6,7 +6,6 @@ import os
 import selectors
 import signal
 import socket
-import sys
 import termios
 import time
 import tty
@@ -15,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from launcher.cli.output import complain
 from launcher.cli.places import root_of
-from launcher.errors import ExitStatus, HypervisorError
+from launcher.errors import ExitStatus, HostError, HypervisorError
 
 # Standard input and output as the kernel numbers them: Python's own buffers would keep bytes back.
 KEYBOARD = 0
@@ -37,10 +37,11 @@ _MOST_UNSENT = 65536
 def run(options: Namespace) -> ExitStatus:
     """Attach until the guest's end, Ctrl-], or the end of what was piped in; the terminal is always put back."""
     path = Path(options.socket) if options.socket else root_of(options) / "run" / "serial0.sock"
-    with _connect(path) as console, _raw(KEYBOARD):
+    with _connect(path) as console:
         if os.isatty(KEYBOARD):
-            print(f"attached to {path}; Ctrl-] leaves\r", file=sys.stderr, flush=True)
-        attach(console, KEYBOARD, SCREEN)
+            complain(f"attached to {path}; Ctrl-] leaves")
+        with _raw(KEYBOARD):
+            attach(console, KEYBOARD, SCREEN)
     return ExitStatus.POWERED_OFF
 
 
@@ -164,8 +165,13 @@ class _Attachment:
         except BlockingIOError:
             return True
         left = memoryview(said)
-        while left:
-            left = left[os.write(self._screen, left) :]
+        try:
+            while left:
+                left = left[os.write(self._screen, left) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise HostError(f"standard output: {error.strerror}") from error
         return bool(said)
 
     def _type(self) -> bool:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 from argparse import Namespace
-from pathlib import Path
 
 from launcher.cli.machine import native_arch, this_machine
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
+from launcher.files import read_file
 from launcher.host.cgroup import read_cpu_quota, read_cpuset_partition
 from launcher.host.sysfs import read_host
-from launcher.kubelet.state import kubelet_assignments
+from launcher.kubelet.state import MAX_STATE_BYTES, kubelet_assignments
 from launcher.planner.demand import cpu_demand
 from launcher.planner.model import Pinning
 from launcher.supervise.exclusivity import Evidence, Grade, grade
@@ -56,8 +56,8 @@ def _grade(guest: Guest, cpuset: CPUSet, options: Namespace) -> Grade:
 def _read_assignments(path: str) -> tuple[CPUSet, ...]:
     """Return the exclusive CPU sets in the kubelet's state file; none where it cannot be read, as in containers."""
     try:
-        return kubelet_assignments(Path(path).read_text())
-    except (OSError, ValueError) as error:
+        return kubelet_assignments(read_file(path, most_bytes=MAX_STATE_BYTES).decode())
+    except ValueError as error:
         _log.debug("no evidence from the kubelet: %s: %s", path, error)
         return ()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from launcher.cli.machine import described_host, native_arch, own_affinity, this_machine
+from launcher.cli.output import show
 from launcher.errors import ExitStatus, HostError, UsageError
 from launcher.host.capture import capture, read_capture
 from launcher.host.cgroup import check_allowed, read_allowed_cpus, read_cpu_quota, read_cpuset_partition
@@ -24,9 +24,9 @@ def run(options: Namespace) -> ExitStatus:
         return ExitStatus.POWERED_OFF
     view = _view(options)
     if options.format == "json":
-        print(json.dumps(host_document(view)))
+        show(json.dumps(host_document(view)))
     else:
-        print(host_text(view), end="")
+        show(host_text(view), end="")
     return ExitStatus.POWERED_OFF
 
 
@@ -58,7 +58,7 @@ def _write_capture(options: Namespace) -> None:
         raise UsageError("--capture writes down this machine; --host names another")
     text = capture(this_machine(), own_affinity(), native_arch())
     if options.capture == "-":
-        sys.stdout.write(text)
+        show(text, end="")
         return
     try:
         Path(options.capture).write_text(text, encoding="utf-8")

@@ -11,6 +11,7 @@ from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import ConsolePaths, VirtType
 from launcher.domain.names import domain_name
 from launcher.errors import HypervisorError, TemplateError, UsageError
+from launcher.files import read_file
 from launcher.host.capture import read_capture
 from launcher.host.cgroup import check_allowed, read_affinity, read_allowed_cpus
 from launcher.host.model import AllowedCPUs, Host
@@ -20,6 +21,8 @@ from launcher.storage.layout import KUBEVIRT_MOUNTS, Mounts, absolute_paths, mou
 from launcher.vmi.guest import Guest
 
 _KVM = "/dev/kvm"
+# A template has some hundred lines; what is larger than any manifest is none.
+_MAX_TEMPLATE_BYTES = 1 << 20
 
 
 def load(vmi: str) -> Guest:
@@ -132,9 +135,9 @@ def read_template(template: str | None, arch: str) -> tuple[bytes, str]:
     """Return the bytes of the site's domain template, or of the launcher's own, and its file; raises TemplateError."""
     path = Path(template) if template is not None else _own_template(arch)
     try:
-        return path.read_bytes(), str(path)
-    except OSError as error:
-        raise TemplateError(f"{path}: {error.strerror}") from error
+        return read_file(str(path), most_bytes=_MAX_TEMPLATE_BYTES), str(path)
+    except ValueError as error:
+        raise TemplateError(f"{path}: {error}; wanted a domain template") from error
 
 
 def _own_template(arch: str) -> Path:

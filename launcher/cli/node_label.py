@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import sys
 import threading
 from argparse import Namespace
 from pathlib import Path
@@ -13,14 +12,14 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from launcher.cli.node_api import APIServer, in_cluster, label_node
+from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus, HostError, UsageError
+from launcher.files import read_file
 from launcher.kubelet.node_label import LABEL, Verdict, contradiction, parse_configuration, remedy, verdict_of
+from launcher.kubelet.state import MAX_STATE_BYTES
 from launcher.observe.logs import LogFormat, configure_logging
 
 _log = logging.getLogger(__name__)
-
-# The state file grows by some 100 bytes for each container with CPUs of its own.
-_MOST_BYTES = 4 << 20
 
 
 def run(options: Namespace) -> ExitStatus:
@@ -28,11 +27,11 @@ def run(options: Namespace) -> ExitStatus:
     if options.every is not None:
         return _keep_applied(options)
     verdict = _judge(options)
-    print(verdict, flush=True)
+    show(str(verdict))
     if options.explain:
-        print(_explanation(options, verdict), flush=True)
+        show(_explanation(options, verdict))
     elif not verdict.is_static:
-        print(f"virt-launcher: {verdict}: {verdict.reason}", file=sys.stderr)
+        complain(f"virt-launcher: {verdict}: {verdict.reason}")
     if options.apply:
         label_node(_server(options), _node(options), {LABEL: verdict.value})
     return ExitStatus.POWERED_OFF
@@ -49,14 +48,11 @@ def _judge(options: Namespace) -> Verdict:
 def _read(path: str) -> str:
     """Return the text of a file; raises HostError that says why it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise HostError(f"{path}: is longer than {_MOST_BYTES >> 20} MiB")
-        return content.decode()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "is not UTF-8 text"
-        raise HostError(f"{path}: {reason}") from error
+        return read_file(path, most_bytes=MAX_STATE_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise HostError(f"{path}: is not UTF-8 text") from error
+    except ValueError as error:
+        raise HostError(f"{path}: {error}") from error
 
 
 def _server(options: Namespace) -> APIServer:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
 from argparse import Namespace
 
 from launcher.cli.machine import host_of, load
+from launcher.cli.output import show, terminal
 from launcher.errors import ExitStatus
 from launcher.host.model import Host
 from launcher.planner.document import to_json
@@ -22,11 +21,11 @@ def run(options: Namespace) -> ExitStatus:
     pinning = plan(guest, host, allowed)
     match options.format:
         case "json":
-            print(to_json(pinning))
+            show(to_json(pinning))
         case "svg":
-            print(_drawing(pinning, host))
+            show(_drawing(pinning, host))
         case _:
-            print(_text(pinning, host, explain=options.explain))
+            show(_text(pinning, host, explain=options.explain))
     return ExitStatus.POWERED_OFF
 
 
@@ -46,13 +45,6 @@ def _text(pinning: Pinning, host: Host, *, explain: bool) -> str:
     table = placement_table(pinning, width=width, colour=colour, explain=explain)
     boxes = draw_boxes(picture_of(pinning, host), width=width, colour=colour, ascii=not _speaks_unicode())
     return f"{table}\n{boxes}"
-
-
-def terminal() -> tuple[int, bool]:
-    """Return the width of standard output in columns and whether it shows colours (a terminal, and no NO_COLOR)."""
-    if not sys.stdout.isatty():
-        return 80, False
-    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
 
 
 def _speaks_unicode() -> bool:

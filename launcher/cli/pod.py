@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 from argparse import Namespace
 
 from launcher.cli.machine import host_of, native_arch
+from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus, UsageError
 from launcher.kubelet.admission import container_cpuset
 from launcher.kubelet.options import parse_options
@@ -25,8 +25,8 @@ def run(options: Namespace) -> ExitStatus:
     pod = pod_manifest(document, manifest, _choices(options))
     _check_fit(options, manifest.guest, pod)
     for warning in pod.warnings:
-        print(f"virt-launcher: warning: {warning}", file=sys.stderr)
-    print(pod.to_yaml(explain=options.explain), end="")
+        complain(f"virt-launcher: warning: {warning}")
+    show(pod.to_yaml(explain=options.explain), end="")
     return ExitStatus.POWERED_OFF
 
 

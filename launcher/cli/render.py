@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from launcher.cli.machine import console_paths, host_of, load, mounts_of, read_template, root_of, virt_type_of
+from launcher.cli.output import show
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.render import render
 from launcher.errors import ExitStatus
@@ -31,7 +32,7 @@ def run(options: Namespace) -> ExitStatus:
         from launcher.cli.connection import open_hypervisor  # noqa: PLC0415 - libvirt is needed only here
 
         with open_hypervisor(root_of(options) / "render", uri=None, on_event=lambda _event: None) as hypervisor:
-            print(hypervisor.command_line(xml))
+            show(hypervisor.command_line(xml))
     else:
-        print(xml, end="")
+        show(xml, end="")
     return ExitStatus.POWERED_OFF

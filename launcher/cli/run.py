@@ -7,7 +7,6 @@ import signal
 from argparse import Namespace
 from contextlib import closing
 
-from launcher.cli.streams import open_missing_streams
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus
 from launcher.supervise.stopwatch import Stopwatch
@@ -20,7 +19,6 @@ def run(options: Namespace) -> ExitStatus:
     stopwatch.lap("process")
     use_one_arena()
     signals = keep_signals()
-    open_missing_streams()
     with closing(Workshop()) as workshop:
         workshop.begin("load_guest", options.vmi)
         from launcher.cli.entrypoint import run_guest  # noqa: PLC0415 - while the manifest is being read

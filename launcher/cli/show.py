@@ -10,7 +10,7 @@ from pathlib import Path
 
 from launcher.cli.begin import Found
 from launcher.cli.machine import console_paths, root_of
-from launcher.cli.plan import terminal
+from launcher.cli.output import terminal
 from launcher.domain.names import domain_name
 from launcher.observe.console import ConsoleFollower
 from launcher.observe.logs import LogFormat, resolved

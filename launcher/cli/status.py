@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.cli.client import ask_status
+from launcher.cli.output import show, terminal
 from launcher.cli.places import control_of
 from launcher.cpuset import CPUSet
 from launcher.errors import ExitStatus, HypervisorError
@@ -32,7 +33,7 @@ def run(options: Namespace) -> ExitStatus:
         return _watch(control_of(options), as_json=options.format == "json")
     text, status = ask_status(control_of(options))
     width, colour = terminal()
-    print(_json(text) if options.format == "json" else status_text(status, width=width, colour=colour), end="")
+    show(_json(text) if options.format == "json" else status_text(status, width=width, colour=colour), end="")
     return ExitStatus.POWERED_OFF
 
 
@@ -40,22 +41,15 @@ def _json(text: bytes) -> str:
     return json.dumps(json.loads(text), indent=2) + "\n"
 
 
-def terminal() -> tuple[int, bool]:
-    """Return the width of standard output in columns and whether it shows colours (a terminal, and no NO_COLOR)."""
-    if not sys.stdout.isatty():
-        return 80, False
-    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
-
-
 def _watch(path: Path, *, as_json: bool) -> ExitStatus:
     """Show every second until the launcher ends or somebody types Ctrl-C."""
     text, status = ask_status(path)
     _keep_off(vcpu_cpus(status))
-    with suppress(KeyboardInterrupt), _screen() as show:
+    with suppress(KeyboardInterrupt), _screen() as display:
         if as_json:
             _follow_json(path, text)
         else:
-            _follow(path, status, show)
+            _follow(path, status, display)
     return ExitStatus.POWERED_OFF
 
 
@@ -63,14 +57,14 @@ def _follow_json(path: Path, text: bytes) -> None:
     """Print one document a line."""
     with suppress(HypervisorError):
         while True:
-            print(json.dumps(json.loads(text)), flush=True)
+            show(json.dumps(json.loads(text)))
             time.sleep(INTERVAL_S)
             text, _status = ask_status(path)
 
 
-def _follow(path: Path, status: StatusView, show: Callable[[str], None]) -> None:
+def _follow(path: Path, status: StatusView, display: Callable[[str], None]) -> None:
     width, colour = terminal()
-    show(status_text(status, width=width, colour=colour, most_threads=_most_threads()))
+    display(status_text(status, width=width, colour=colour, most_threads=_most_threads()))
     before, looked_s = look(vcpu_cpus(status), except_pid=status.pid), time.monotonic()
     while True:
         time.sleep(INTERVAL_S)
@@ -78,14 +72,14 @@ def _follow(path: Path, status: StatusView, show: Callable[[str], None]) -> None
         try:
             _text, status = ask_status(path)
         except HypervisorError:
-            show("the launcher has ended\n")
+            display("the launcher has ended\n")
             return
         after, now_s = look(vcpu_cpus(status), except_pid=status.pid), time.monotonic()
         change = Change(
             seconds=now_s - looked_s, before=previous, strangers=strangers(before, after), is_whole=after.is_whole
         )
         width, colour = terminal()
-        show(status_text(status, width=width, colour=colour, change=change, most_threads=_most_threads()))
+        display(status_text(status, width=width, colour=colour, change=change, most_threads=_most_threads()))
         before, looked_s = after, now_s
 
 
@@ -111,7 +105,7 @@ def _most_threads() -> int | None:
 def _screen() -> Iterator[Callable[[str], None]]:
     """Yield what shows a text: in place of the one before it on a terminal, below it elsewhere."""
     if not sys.stdout.isatty():
-        yield lambda text: print(text, flush=True)
+        yield show
         return
     from rich.live import Live  # noqa: PLC0415 - 45 ms, and only for this
     from rich.text import Text  # noqa: PLC0415 - likewise

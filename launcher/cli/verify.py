@@ -9,8 +9,8 @@ from pathlib import Path
 from msgspec import Struct
 
 from launcher.cli.client import ask_status
+from launcher.cli.output import show, terminal
 from launcher.cli.places import control_of, root_of
-from launcher.cli.status import terminal
 from launcher.domain.read import ConfiguredPins, read_pins, read_plan, read_uuid
 from launcher.errors import ExitStatus, HypervisorError, UsageError
 from launcher.hypervisor.process import find_qemu
@@ -41,8 +41,8 @@ def run(options: Namespace) -> ExitStatus:
         raise HypervisorError(f"domain {subject.name}: QEMU (pid {subject.pid}) has ended")
     comparisons = compare(subject.plan, subject.configured, observed, vcpus=subject.vcpus)
     width, colour = terminal()
-    print(f"domain {subject.name}, QEMU's pid {subject.pid}: {_compared(subject)}")
-    print(comparison_text(comparisons, width=width, colour=colour), end="")
+    show(f"domain {subject.name}, QEMU's pid {subject.pid}: {_compared(subject)}")
+    show(comparison_text(comparisons, width=width, colour=colour), end="")
     differs = any(comparison.differs for comparison in comparisons)
     return ExitStatus.NOT_PINNED if differs else ExitStatus.POWERED_OFF
 

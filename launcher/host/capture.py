@@ -19,6 +19,7 @@ from msgspec import Struct, field
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
+from launcher.files import read_file
 from launcher.host.cgroup import read_allowed_cpus, read_cpu_quota, read_cpuset_partition
 from launcher.host.sysfs import ARCH, STATM, STATUS, read_host, read_page_bytes
 from launcher.host.tree import Tree, natural_key
@@ -103,10 +104,9 @@ def capture(tree: Tree, affinity: CPUSet, arch: str) -> str:
 def read_capture(path: Path) -> CaptureTree:
     """Read a captured host from a file; raises HostError where that cannot be read or is no capture."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_CAPTURE_BYTES + 1)
-    except OSError as error:
-        raise HostError(f"{path}: cannot be read: {error.strerror}; wanted a captured host") from error
+        content = read_file(str(path), most_bytes=MAX_CAPTURE_BYTES)
+    except ValueError as error:
+        raise HostError(f"{path}: {error}; wanted a captured host") from error
     try:
         return parse_capture(content.decode(), str(path))
     except UnicodeDecodeError as error:

@@ -17,6 +17,9 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 
+# The file grows by some 100 bytes for each container with CPUs of its own.
+MAX_STATE_BYTES = 4 << 20
+
 
 class CPUManagerState(Struct, frozen=True, kw_only=True):
     """What the file says: policy, shared pool, and the exclusive CPUs of each container, in the file's order."""

@@ -169,7 +169,14 @@ ROWS = (
         arguments="render vmi.yaml --template none.xml --host 'node:1 core:4 pu:2'",
         vmi=SMALLEST.encode(),
         status=6,
-        wanted="none.xml: No such file or directory",
+        wanted="none.xml: cannot be read: No such file or directory; wanted a domain template",
+    ),
+    Row(
+        id="a template without an end",
+        arguments="render vmi.yaml --template /dev/zero --host 'node:1 core:4 pu:2'",
+        vmi=SMALLEST.encode(),
+        status=6,
+        wanted="/dev/zero: is larger than 1024 KiB; wanted a domain template",
     ),
     Row(
         id="a template that sets what the launcher owns",
@@ -223,12 +230,23 @@ def test_bad_input_ends_in_one_clear_line_and_its_exit_status(
         ("run x --virt-type xen", "invalid choice: 'xen'"),
         ("run x --grace-period -1", "'-1' is not a number of seconds"),
         ("run x --settle-timeout nan", "'nan' is not a number of seconds"),
+        ("run ''", "argument VMI: is empty"),
+        ("run x --root ''", "argument --root: is empty"),
+        ("run x --connect ''", "argument --connect: is empty"),
+        ("run x --volumes ''", "argument --volumes: is empty"),
+        ("plan x --host ''", "argument --host: is empty"),
+        ("host --host ''", "argument --host: is empty"),
+        ("host --capture ''", "argument --capture: is empty"),
+        ("console --socket ''", "argument --socket: is empty"),
+        ("verify '' --connect test:///default", "argument DOMAIN: is empty"),
+        ("node-label --apply --every 1e300", "'1e300' is more than a year"),
     ],
 )
 def test_a_wrong_command_line_is_usage(arguments: str, wanted: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(arguments.split())
-    assert (ended.value.code, wanted in capsys.readouterr().err) == (2, True)
+        main(shlex.split(arguments))
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out, len(err.splitlines()), wanted in err) == (2, "", 1, True), err
 
 
 def test_a_wrong_environment_variable_is_usage_and_named(

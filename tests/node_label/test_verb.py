@@ -63,7 +63,7 @@ def test_a_static_node_is_labelled_true(state: Path, capsys: pytest.CaptureFixtu
         (json.dumps(NONE).encode(), "the kubelet runs the CPU manager's policy none"),
         (json.dumps(V4).encode()[:-5], "the file is not JSON, or a part of it only"),
         (b"\xff\xfe", "is not UTF-8 text"),
-        (None, "No such file or directory"),
+        (None, "cannot be read: No such file or directory"),
     ],
     ids=["policy none", "a part", "bytes", "no file"],
 )

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from launcher import files
 from launcher.errors import ExitStatus, Fault, InvalidVMI
-from launcher.vmi import document
 from launcher.vmi.document import MAX_BYTES, parse_document, read_document
 from launcher.vmi.manifest import Document
 
@@ -100,7 +100,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_directory_is_refused(tmp_path: Path) -> None:
-    assert _refusal(str(tmp_path)) == f"{tmp_path}: is a directory; wanted a manifest"
+    assert _refusal(str(tmp_path)) == f"{tmp_path}: is a directory"
 
 
 def test_a_name_with_a_nul_is_refused() -> None:
@@ -130,13 +130,13 @@ def test_an_empty_device_is_refused() -> None:
 
 
 def test_a_named_pipe_without_writer_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "PIPE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(files, "PIPE_TIMEOUT_S", 0.1)
     os.mkfifo(tmp_path / "fifo")
     assert _refusal(f"{tmp_path}/fifo") == f"{tmp_path}/fifo: cannot be read: it did not end within 0.1 s"
 
 
 def test_a_named_pipe_whose_writer_is_silent_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "PIPE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(files, "PIPE_TIMEOUT_S", 0.1)
     os.mkfifo(tmp_path / "fifo")
     writer = os.open(tmp_path / "fifo", os.O_RDWR)
     try:

@@ -1,0 +1,43 @@
+"""Standard output and standard error of the verbs: how wide they are, and what is said where they cannot be written."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from launcher.errors import HostError
+
+
+def terminal() -> tuple[int, bool]:
+    """Return the width of standard output in columns and whether it shows colours (a terminal, and no NO_COLOR)."""
+    if not sys.stdout.isatty():
+        return 80, False
+    import shutil  # noqa: PLC0415 - its compressors take 5 ms, and only a terminal needs it
+
+    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
+
+
+def show(text: str, *, end: str = "\n") -> None:
+    """Write a verb's result to standard output at once; raises HostError where that cannot be written.
+
+    A reader that has gone away is no error of that kind (`launcher.cli.main`).
+    """
+    try:
+        print(text, end=end, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise HostError(f"standard output: {error.strerror}") from error
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start]
+        raise HostError(f"standard output: its encoding, {error.encoding}, has no {lacking!a}") from error
+
+
+def complain(text: str) -> None:
+    """Write lines to standard error, harmless for a terminal; where that cannot be written nobody is told."""
+    from launcher.observe.text import printable  # noqa: PLC0415 - only where something is wrong
+
+    with suppress(OSError):
+        for line in text.splitlines():
+            print(printable(line), file=sys.stderr, flush=True)

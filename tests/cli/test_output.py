@@ -1,0 +1,106 @@
+"""Standard output and standard error that are closed, full or lack a character: the exit status is right."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+SMALLEST = "templates/examples/smallest.yaml"
+SHAPE = "node:1 core:4 pu:2"
+VERBS = (
+    pytest.param(f"plan {SMALLEST} --host '{SHAPE}'", id="plan as text"),
+    pytest.param(f"plan {SMALLEST} --host '{SHAPE}' --format json", id="plan as JSON"),
+    pytest.param(f"plan {SMALLEST} --host '{SHAPE}' --format svg", id="plan as a picture"),
+    pytest.param(f"render {SMALLEST} --host '{SHAPE}'", id="render"),
+    pytest.param(f"check {SMALLEST}", id="check"),
+    pytest.param(f"pod {SMALLEST}", id="pod"),
+    pytest.param(f"host --host '{SHAPE}'", id="host"),
+    pytest.param("host --capture -", id="a capture"),
+    pytest.param("schema", id="schema"),
+    pytest.param("node-label", id="node-label"),
+    pytest.param("node-label --explain", id="node-label, explained"),
+    pytest.param("--help", id="help"),
+    pytest.param("run --help", id="help of a verb"),
+    pytest.param("--version", id="version"),
+)
+
+
+def run_in_shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run `virt-launcher` with these words and redirections of a shell."""
+    program = f'"{sys.executable}" -c "from launcher.cli import command; command()"'
+    words = ["sh", "-c", f"{program} {command}"]
+    return subprocess.run(
+        words,
+        cwd=CHECKOUT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        errors="surrogateescape",
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_full_disk_below_standard_output_is_one_line_and_status_4(verb: str, unbuffered: str) -> None:
+    ended = run_in_shell(f"{verb} >/dev/full", PYTHONUNBUFFERED=unbuffered)
+    # node-label says why on standard error, too.
+    said = [line for line in ended.stderr.splitlines() if "cpumanager" not in line]
+    assert (ended.returncode, said) == (4, ["virt-launcher: standard output: No space left on device"])
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_closed_standard_output_takes_everything(verb: str) -> None:
+    ended = run_in_shell(f"{verb} >&-")
+    assert (ended.returncode, "Traceback" in ended.stderr) == (0, False)
+
+
+def test_what_is_wrong_never_goes_to_standard_output() -> None:
+    ended = run_in_shell("plan none.yaml 2>&-")
+    assert (ended.returncode, ended.stdout) == (3, "")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("command", "status"), [("plan none.yaml", 3), ("plan", 2), ("run none.yaml", 3), ("fly", 2)])
+def test_the_exit_status_is_kept_where_nobody_can_be_told_why(command: str, status: int, redirection: str) -> None:
+    assert run_in_shell(f"{command} {redirection}").returncode == status
+
+
+@pytest.mark.parametrize(
+    ("command", "encoding", "status", "said"),
+    [
+        pytest.param(f"plan {SMALLEST} --host '{SHAPE}'", "ascii", 0, "", id="a picture is drawn in ASCII"),
+        pytest.param(f"plan {SMALLEST} --host '{SHAPE}'", "utf-8", 0, "", id="a picture has lines"),
+        pytest.param("check \"$(printf '\\377')\"", "utf-8", 3, "", id="a byte that is of no encoding is escaped"),
+        pytest.param("check \"$(printf '\\377')\"", "ascii", 3, "", id="as it is in ASCII"),
+        pytest.param(
+            "check sömething",
+            "ascii",
+            4,
+            "virt-launcher: standard output: its encoding, ascii, has no '\\xf6'\n",
+            id="a result is not changed, but refused",
+        ),
+        pytest.param(
+            "plan sömething",
+            "ascii",
+            3,
+            "virt-launcher: s\\xf6mething: cannot be read: No such file or directory\n",
+            id="an error is told as far as it can be",
+        ),
+    ],
+)
+def test_an_encoding_that_lacks_a_character_is_no_bug(command: str, encoding: str, status: int, said: str) -> None:
+    ended = run_in_shell(command, PYTHONIOENCODING=encoding)
+    assert (ended.returncode, ended.stderr) == (status, said)
+
+
+@pytest.mark.parametrize("verb", ["check", "plan"])
+def test_a_file_name_does_not_steer_the_terminal(verb: str) -> None:
+    ended = run_in_shell(f"{verb} \"$(printf 'a\\033[31mb')\"")
+    said = ended.stdout + ended.stderr
+    assert ("\x1b" in said, r"a\x1b[31mb: cannot be read" in said) == (False, True)
