@@ -93,11 +93,15 @@ def kernel_line(shape: Shape) -> str:
 
 
 def _disc_arguments(disc: Disc) -> Iterator[str]:
-    # A comma within a value is written twice (qemu(1), -drive).
-    file = str(disc.file).replace(",", ",,")
     snapshot = "off" if disc.kept else "on"
+    file = _value(disc.file)
     yield from ("-drive", f"if=none,id={disc.name},format=raw,cache=unsafe,snapshot={snapshot},file={file}")
     yield from ("-device", f"virtio-blk-pci,drive={disc.name},serial={disc.name}")
+
+
+def _value(path: Path) -> str:
+    """Return a path as QEMU takes it among others: a comma within is written twice (qemu(1), -drive)."""
+    return str(path).replace(",", ",,")
 
 
 def _outlet_arguments(outlets: Outlets) -> tuple[str, ...]:
@@ -108,6 +112,6 @@ def _outlet_arguments(outlets: Outlets) -> tuple[str, ...]:
         *("-add-fd", f"fd={outlets.output_fd},set={_OUTPUT_SET}"),
         *("-chardev", f"file,id=output,path=/dev/fdset/{_OUTPUT_SET},append=on"),
         *("-device", "virtserialport,chardev=output,name=output"),
-        *("-chardev", f"file,id=status,path={outlets.status}"),
+        *("-chardev", f"file,id=status,path={_value(outlets.status)}"),
         *("-device", "virtserialport,chardev=status,name=status"),
     )

@@ -6,10 +6,9 @@ import fcntl
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import BinaryIO
 from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
 from hack.nodes.commands import last_lines, run
 from hack.nodes.errors import NodeError
+from hack.nodes.folders import remove_forsaken, run_folder
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
 from hack.nodes.machine import Disc, Kernel, console_arguments, node_arguments
@@ -103,15 +103,16 @@ def _locked() -> Iterator[None]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for remains in CACHE.glob("work-*"):
             shutil.rmtree(remains)
+        remove_forsaken(CACHE)
         yield
 
 
 @contextmanager
 def _prepared(job: Job) -> Iterator[_Prepared]:
     kernel, discs = build()
-    with tempfile.TemporaryDirectory(prefix="virt-launcher-node-") as folder:
-        work = Path(folder)
+    with ExitStack() as stack:
         with _locked():
+            work = stack.enter_context(run_folder(CACHE))
             make_job(job, work / "job")
         own = Disc(name="job", file=work / "job")
         yield _Prepared(kernel=kernel, discs=(*discs, own, *job.discs), work=work)

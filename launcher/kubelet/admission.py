@@ -207,10 +207,32 @@ def _why_shared(pod: PodRequests, container: ContainerRequests, options: Kubelet
 
 
 def _doubts(cpus: CPUSet, host: Host, options: KubeletOptions) -> tuple[str, ...]:
-    """Return a warning where kubelets with kubernetes/kubernetes#141237 may answer otherwise."""
+    """Return what is to be known of this answer: where kubelets may give another one, and what it does not promise."""
+    return (*_doubts_of_a_share(cpus, host, options), *_doubts_of_whole_cores(host, options))
+
+
+def _doubts_of_a_share(cpus: CPUSet, host: Host, options: KubeletOptions) -> Iterator[str]:
+    """Warn where kubelets with kubernetes/kubernetes#141237 may answer otherwise."""
     nodes = {cpu.node for cpu in host.cpus}
     used = {cpu.node for cpu in host.cpus if cpu.cpu in cpus}
-    if Feature.DISTRIBUTE_ACROSS_NUMA not in options.features or not 4 <= len(used) < len(nodes):
-        return ()
-    doubt = f"{Feature.DISTRIBUTE_ACROSS_NUMA} over {len(used)} of {len(nodes)} NUMA nodes"
-    return (f"{doubt}: kubelets with the bug kubernetes/kubernetes#141237 may take another last node",)
+    if Feature.DISTRIBUTE_ACROSS_NUMA in options.features and 4 <= len(used) < len(nodes):
+        doubt = f"{Feature.DISTRIBUTE_ACROSS_NUMA} over {len(used)} of {len(nodes)} NUMA nodes"
+        yield f"{doubt}: kubelets with the bug kubernetes/kubernetes#141237 may take another last node"
+
+
+def _doubts_of_whole_cores(host: Host, options: KubeletOptions) -> Iterator[str]:
+    """Warn where full-pcpus-only is not what its name says: cores of unequal size, such as with a thread offline.
+
+    The kubelet divides the CPUs that are online (cAdvisor skips the others) by the cores, and takes that for each
+    core's size. Source: pkg/kubelet/cm/cpumanager, topology.go (CPUsPerCore) and policy_static.go (Allocate).
+    """
+    if Feature.FULL_PCPUS_ONLY not in options.features:
+        return
+    topology = topology_of(host)
+    largest = max((core.cpus.bit_count() for core in topology.cores), default=1)
+    if topology.cpus_per_core != largest:
+        yield (
+            f"{Feature.FULL_PCPUS_ONLY} promises no whole cores on this host: not all cores have {largest} CPUs "
+            f"online, and the kubelet takes each to have {topology.cpus_per_core}, the average "
+            f"({len(CPUSet(topology.cpus))} CPUs on {len(topology.cores)} cores)"
+        )

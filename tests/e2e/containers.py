@@ -30,7 +30,7 @@ from launcher.storage.layout import CLAIM_IMAGE, KUBEVIRT_MOUNTS
 from launcher.vmi.document import parse_document
 from launcher.vmi.load import admitted
 from tests.e2e.boot_sector import make_disk
-from tests.e2e.kernel import node_of, read_cpus, status_of
+from tests.e2e.kernel import arguments_of, node_of, read_cpus, status_of
 from tests.qemu.guests import CHECKOUT, Launcher
 
 Manifest = dict[str, Any]
@@ -222,12 +222,12 @@ class Container(Launcher):
     @property
     def launcher_pid(self) -> int:
         """The launcher, process 1 of its container, by its pid on the node."""
-        (pid,) = (pid for pid in self.group.pids if status_of(pid)["NSpid"].split()[-1] == "1")
+        (pid,) = (pid for pid in self.group.pids if _is_first(pid))
         return pid
 
     def qemu_pid(self) -> int:
         """Return the guest's QEMU by its pid on the node; one that only tells its capabilities has no guest."""
-        (pid,) = (pid for pid in self.group.pids if "-name guest=" in _arguments(pid))
+        (pid,) = (pid for pid in self.group.pids if any(word.startswith("guest=") for word in arguments_of(pid)))
         return pid
 
     def wait_for(self, pattern: str, timeout_s: float = PATIENCE_S) -> str:
@@ -272,8 +272,12 @@ def capabilities_of(pod: PodManifest) -> str:
     return ",".join(("-all", *(f"+{name.lower()}" for name in added)))
 
 
-def _arguments(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+def _is_first(pid: int) -> bool:
+    """Tell process 1 of a container from others, one that has ended meanwhile among them."""
+    try:
+        return status_of(pid)["NSpid"].split()[-1] == "1"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def pod_of(vmi: Manifest, *, kvm: bool) -> PodManifest:

@@ -19,10 +19,14 @@ HUGE_PAGE_BYTES = 2 << 20
 
 
 class Thread(Struct, frozen=True, kw_only=True):
-    """One thread as /proc shows it; `cpu` is the one on which it ran last, `switches` how often it left one."""
+    """One thread as /proc shows it; `cpu` is the one on which it ran last, `switches` how often it left one.
+
+    `tid_inside` is its id in the innermost namespace of processes that it is in.
+    """
 
     pid: int
     tid: int
+    tid_inside: int
     name: str
     allowed: frozenset[int]
     cpu: int
@@ -106,6 +110,7 @@ def _read_thread(entry: Path) -> Thread:
     return Thread(
         pid=int(status["Tgid"]),
         tid=int(entry.name),
+        tid_inside=int(status["NSpid"].split()[-1]),
         name=before.partition("(")[2],
         allowed=cpus_in(status["Cpus_allowed_list"]),
         cpu=int(fields[38]),
@@ -123,6 +128,14 @@ def _fields(path: Path) -> dict[str, str]:
 def status_of(pid: int) -> dict[str, str]:
     """Return /proc/<pid>/status by its names."""
     return _fields(PROC / str(pid) / "status")
+
+
+def arguments_of(pid: int) -> list[str]:
+    """Return the command line of a process; it is empty where the process has ended meanwhile."""
+    try:
+        return (PROC / str(pid) / "cmdline").read_text(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def memory_of(pid: int) -> tuple[Mapping, ...]:

@@ -20,13 +20,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from launcher.cpuset import CPUSet
 from tests.e2e.containers import PATIENCE_S, USER, Container, Group, wait_until
-from tests.e2e.kernel import Thread, threads_of
+from tests.e2e.kernel import Thread, arguments_of, cpus_in, threads_of
 from tests.observability.clients import fetch
 from tests.qemu.guests import Launcher
 
 T = TypeVar("T")
 
 PORT = 8080
+# The guest is off at once when it is asked; on a busy machine that takes a while.
+GRACE_S = 180
 # Where a Pod's container has its manifest and the launcher's root (launcher.pod).
 _MANIFEST = Path("/etc/virt-launcher/vmi.yaml")
 _ROOT = Path("/run/virt-launcher")
@@ -85,12 +87,13 @@ class Life:
         return pid
 
     def _processes(self, is_wanted: Callable[[list[str]], bool]) -> tuple[int, ...]:
-        return tuple(pid for pid in self.group.pids if is_wanted(_arguments(pid)))
+        return tuple(pid for pid in self.group.pids if is_wanted(arguments_of(pid)))
 
     def start(self, *arguments: str) -> Launcher:
         """Start a launcher in the container, over the container's root."""
         listen = ("--listen", f":{PORT}", "--virt-type", "kvm" if self.has_kvm else "qemu")
-        self.launcher = Launcher(_MANIFEST, _ROOT, (*listen, *arguments), {}, self._inside())
+        settings = (*listen, "--grace-period", str(GRACE_S))
+        self.launcher = Launcher(_MANIFEST, _ROOT, (*settings, *arguments), {}, self._inside())
         return self.launcher
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -180,8 +183,26 @@ class Life:
         ]
 
     def settle(self) -> None:
-        """Wait until every thread is where a plan says."""
-        wait_until(lambda: not self.faults(), "every thread is where a plan says")
+        """Wait until every thread is where a plan says, and the launcher knows the cpuset as it is now."""
+        wait_until(
+            lambda: not self.faults() and self._known_cpus() == self.group.cpus, "every thread is where a plan says"
+        )
+
+    def _known_cpus(self) -> frozenset[int]:
+        return cpus_in(self.status().get("cpuset", {}).get("cpus", ""))
+
+    def wait_for_a_look(self) -> None:
+        """Wait until the launcher has looked at all of cpuset and threads after this moment, and found all well."""
+        # The first one to end may have begun before.
+        self._wait_for_a_verdict()
+        self._wait_for_a_verdict()
+
+    def _wait_for_a_verdict(self) -> None:
+        before_s = self.metric("pinning_verified_time_seconds")
+        wait_until(
+            lambda: self.metric("pinning_verified_time_seconds") > before_s,
+            "the launcher has looked again and found all well",
+        )
 
     def restore(self) -> None:
         """Give the container its first cpuset back."""
@@ -223,13 +244,6 @@ def _misplaced(threads: Iterable[Thread], taken: frozenset[int], cpuset: frozens
         for thread in threads
         if not thread.allowed <= allowed
     ]
-
-
-def _arguments(pid: int) -> list[str]:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
-    except (FileNotFoundError, ProcessLookupError):
-        return []
 
 
 def _is_init(arguments: list[str]) -> bool:

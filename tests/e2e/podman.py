@@ -14,6 +14,7 @@ from typing import Any
 
 from tests.e2e.device_programs import detach_device_programs
 from tests.e2e.kernel import PROC, Thread, threads_of
+from tests.processes import children_of
 
 IMAGE_DISC = Path("/node/image")
 HUGE_PAGES = Path("/dev/hugepages")
@@ -142,14 +143,21 @@ def qemu_below(pid: int) -> int:
 
 
 def _descendants(pid: int) -> Iterator[int]:
-    for children in (PROC / str(pid) / "task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            yield child
-            yield from _descendants(child)
+    try:
+        children = children_of(pid)
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for child in children:
+        yield child
+        yield from _descendants(child)
 
 
 def _program_of(pid: int) -> str:
-    return (PROC / str(pid) / "exe").readlink().name
+    """Return the name of a process's program, none where it has ended meanwhile."""
+    try:
+        return (PROC / str(pid) / "exe").readlink().name
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def vcpus_of(qemu: int) -> dict[str, Thread]:

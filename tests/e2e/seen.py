@@ -9,7 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from tests.e2e.containers import Container, Group
+from tests.e2e.containers import Container, Group, wait_until
 from tests.e2e.guests import Case
 from tests.e2e.kernel import Mapping, Thread, cpus_in, memory_of, siblings_of, threads_of, threads_of_node
 
@@ -77,6 +77,7 @@ class Seen(Struct, frozen=True, kw_only=True):
 def look(case: Case, container: Container, neighbours: tuple[Group, ...], before: tuple[dict[str, str], ...]) -> Seen:
     """Ask the kernel, twice, to tell those who run from those who are only there."""
     qemu, pids = container.qemu_pid(), container.group.pids
+    wait_until(lambda: not _newborn(qemu), "every thread that QEMU has made of late has been given its CPUs")
     earlier = {thread.tid: thread.switches for thread in threads_of_node()}
     time.sleep(_BETWEEN_S)
     later = threads_of_node()
@@ -92,6 +93,18 @@ def look(case: Case, container: Container, neighbours: tuple[Group, ...], before
         memory=memory_of(qemu),
         cells=_cells_of(qemu),
     )
+
+
+def _newborn(qemu: int) -> tuple[Thread, ...]:
+    """Return QEMU's workers that have other CPUs than its main thread: the launcher gives them theirs when it looks.
+
+    A thread begins with the CPUs of the one that made it, such as those of an IOThread that had to read a disk.
+    """
+    threads = threads_of(qemu)
+    allowed = {thread.allowed for thread in threads if thread.tid == qemu}
+    own = (_VCPU, _IO_THREAD)
+    workers = (thread for thread in threads if not any(name.fullmatch(thread.name) for name in own))
+    return tuple(thread for thread in workers if thread.allowed not in allowed)
 
 
 def _numbered(threads: tuple[Thread, ...], name: re.Pattern[str]) -> dict[int, Thread]:

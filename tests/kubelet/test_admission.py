@@ -210,6 +210,17 @@ def test_a_share_over_four_of_eight_nodes_is_told_to_be_doubtful() -> None:
     assert [warning[:46] for warning in allowed.warnings] == ["distribute-cpus-across-numa over 4 of 8 NUMA n"]
 
 
+def test_whole_cores_are_not_promised_where_a_core_has_lost_a_thread() -> None:
+    """The kubelet's CPUsPerCore is 7 // 4 = 1 then, of which every request is a multiple."""
+    host = machine(["0-6"], cores=["0-1", "2-3", "4-5", "6"])
+    allowed = container_cpuset(pod(1), host, parse_options("full-pcpus-only,reserved=0-1"))
+    warning = (
+        "full-pcpus-only promises no whole cores on this host: not all cores have 2 CPUs online, and the kubelet "
+        "takes each to have 1, the average (7 CPUs on 4 cores)"
+    )
+    assert (str(allowed.cpus), allowed.warnings) == ("6", (warning,))
+
+
 EXCLUSIVE = st.sets(st.sampled_from(sorted(Feature)), max_size=3).map(frozenset)
 
 
