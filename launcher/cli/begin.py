@@ -72,6 +72,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
+    _log.info("found: %s, which runs already", machine.name)
     machine.settle()
     state = machine.state()
     if state is MachineState.ENDED:
@@ -127,6 +128,7 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     Raises GuestDestroyed where somebody asked for the end before QEMU was started.
     """
     guest, options = beginning.guest, beginning.options
+    _check_alone(hypervisor, beginning)
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
     if options.connect is None:
@@ -148,7 +150,7 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     beginning.stopwatch.lap("render")
     if beginning.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
-    machine = hypervisor.start_paused(xml, keeps_variables=guest.board.keeps_variables)
+    machine = hypervisor.start_paused(domain_name(guest), xml, keeps_variables=guest.board.keeps_variables)
     beginning.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
     return Found(
@@ -158,6 +160,18 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
         virt_type=virt_type,
         first_event=Started(),
     )
+
+
+def _check_alone(hypervisor: Hypervisor, beginning: Beginning) -> None:
+    """Raise HypervisorError where another guest runs over this root: the two would share their CPUs, one unwatched."""
+    if beginning.options.connect is not None:
+        return
+    others = hypervisor.others(domain_name(beginning.guest))
+    if others:
+        raise HypervisorError(
+            f"{root_of(beginning.options)}: domain {', '.join(others)}, of an earlier launcher, runs over this root; "
+            "run its own manifest to take it over, or give this guest its own --root"
+        )
 
 
 def _plan(beginning: Beginning) -> Pinning:

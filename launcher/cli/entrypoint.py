@@ -79,7 +79,9 @@ def _connected(desk: _Desk, events: Events) -> Iterator[Hypervisor]:
     with ExitStack() as stack:
         try:
             hypervisor = stack.enter_context(
-                open_hypervisor(root_of(options), uri=options.connect, on_event=events.put)
+                open_hypervisor(
+                    root_of(options), uri=options.connect, on_event=events.put, is_stopping=desk.is_stopping
+                )
             )
         except LauncherError:
             desk.workshop.wait(is_stopping=desk.is_stopping)
