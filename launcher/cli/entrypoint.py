@@ -16,7 +16,7 @@ from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
 from launcher.cli.machine import root_of
-from launcher.cli.serve import Board, served
+from launcher.cli.serve import CONTROL_SOCKET, Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
@@ -131,9 +131,20 @@ def _supervise(
         )
         board.supervisor = supervisor
         outcome = supervisor.run(found.first_event)
-    # Layers and empty disks are the guest's for one life; discs hold its secrets.
-    shutil.rmtree(storage_folder(str(root_of(options)), guest), ignore_errors=True)
+    _clear_up(options, guest)
     return outcome
+
+
+def _clear_up(options: Namespace, guest: Guest) -> None:
+    """Remove what is the guest's for one life: layers, empty disks, discs that hold its secrets, and its sockets.
+
+    QEMU removes its sockets unless it is killed, and libvirt then, unless it is a daemon that does not answer.
+    """
+    root = root_of(options)
+    shutil.rmtree(storage_folder(str(root), guest), ignore_errors=True)
+    for path in (root / "run").glob("*.sock"):
+        if path != root / CONTROL_SOCKET:
+            path.unlink(missing_ok=True)
 
 
 def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:

@@ -305,6 +305,7 @@ class LibvirtHypervisor:
     def _open(self, is_stopping: IsStopping | None = None) -> None:
         """Open a connection and put it in the place of one that is lost."""
         uri, lost, lost_callbacks = self._uri, self._connection, self._callbacks
+        _log.debug("opening: %s", uri)
         connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S, is_stopping)
         try:
             self._host_cpus = len(_call("host CPUs", connection.getCPUMap)[1])
