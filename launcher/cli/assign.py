@@ -19,7 +19,7 @@ from launcher.supervise.supervisor import Assignment, DriftPolicy
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
     """Gather everything that the supervisor needs; raises HypervisorError where QEMU is not on this machine."""
-    guest, options, tree = beginning.guest, beginning.options, this_machine()
+    guest, options, tree = beginning.guest, beginning.desk.options, this_machine()
     embedded_root = root_of(options) if options.connect is None else None
     # The launcher confines itself later on; what it may use by then says nothing of the container's cpuset.
     allowed = AllowedReader(tree, own_affinity())
@@ -49,7 +49,7 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         grade=lambda cpuset: grade_cpus(guest, cpuset, options),
         reconnect=lambda: hypervisor.find_again(domain_name(guest)),
         drift_policy=DriftPolicy(options.drift),
-        start_up=beginning.stopwatch.phases,
+        start_up=beginning.desk.stopwatch.phases,
         memory_bytes=guest.memory.guest_bytes,
         agent_connected=found.agent_connected,
     )

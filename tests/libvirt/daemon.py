@@ -84,8 +84,10 @@ class PrivateLibvirtd:
         """Have libvirtd stand still meanwhile."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        yield
-        self._process.send_signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     def qemu_pid(self) -> int:
         """Return the pid of the one guest that runs."""
