@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.evidence import grade_cpus, warn_of_quota
-from launcher.cli.machine import native_arch, own_affinity, this_machine
+from launcher.cli.machine import native_arch, own_affinity, root_of, this_machine
 from launcher.domain.names import domain_name
 from launcher.errors import HostError
 from launcher.host.model import AllowedCPUs
@@ -19,7 +19,8 @@ from launcher.supervise.assignment import Assignment, DriftPolicy
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
     """Gather everything that the supervisor needs; raises HypervisorError where QEMU is not on this machine."""
-    guest, tree = beginning.guest, this_machine()
+    guest, options, tree = beginning.guest, beginning.desk.options, this_machine()
+    embedded_root = root_of(options) if options.connect is None else None
     # The launcher confines itself later on; what it may use by then says nothing of the container's cpuset.
     allowed = AllowedReader(tree, own_affinity())
 
@@ -39,16 +40,16 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         name=guest.name,
         virt_type=found.virt_type,
         machine=found.machine,
-        process=find_qemu(found.machine.uuid),
+        process=find_qemu(found.machine.uuid, root=embedded_root),
         pinning=found.pinning,
         vcpus=found.vcpus,
         read_allowed=allowed.read,
         replan=plan_anew,
         record=record,
-        grade=lambda cpuset: grade_cpus(guest, cpuset, beginning.options),
+        grade=lambda cpuset: grade_cpus(guest, cpuset, options),
         reconnect=lambda: hypervisor.find_again(domain_name(guest)),
-        drift_policy=DriftPolicy(beginning.options.drift),
-        start_up=beginning.stopwatch.phases,
+        drift_policy=DriftPolicy(options.drift),
+        start_up=beginning.desk.stopwatch.phases,
         memory_bytes=guest.memory.guest_bytes,
         agent_connected=found.agent_connected,
     )

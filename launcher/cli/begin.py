@@ -37,15 +37,21 @@ from launcher.vmi.guest import Guest
 _log = logging.getLogger(__name__)
 
 
-class Beginning(Struct, frozen=True, kw_only=True):
-    """What a run begins with, before there is a machine."""
+class Desk(Struct, frozen=True, kw_only=True):
+    """What there is to begin with before the manifest is read."""
 
-    guest: Guest
     options: Namespace
     workshop: Workshop
     stopwatch: Stopwatch
     outlet: Outlet
     is_stopping: Callable[[], bool]
+
+
+class Beginning(Struct, frozen=True, kw_only=True):
+    """What a run begins with, before there is a machine."""
+
+    guest: Guest
+    desk: Desk
     on_planned: Callable[[Pinning], None]
 
 
@@ -72,6 +78,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     machine = hypervisor.find(domain_name(beginning.guest))
     if machine is None:
         return None
+    _log.info("found: %s, which runs already", machine.name)
     machine.settle()
     state = machine.state()
     if state is MachineState.ENDED:
@@ -85,7 +92,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     _log.info("adopted: %s, %s", machine.name, _in_words(adopted))
     if record.vcpus != beginning.guest.cpu.topology.vcpus:
         _log.warning("adopted: it has %d vCPUs; the manifest's change counts from its next start", record.vcpus)
-    beginning.stopwatch.lap("adopt")
+    beginning.desk.stopwatch.lap("adopt")
     return Found(
         machine=machine,
         pinning=record.pinning,
@@ -98,7 +105,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
 
 def _read(machine: Machine, beginning: Beginning) -> DomainRecord:
     try:
-        record: DomainRecord = beginning.workshop.do("read_domain", machine.xml())
+        record: DomainRecord = beginning.desk.workshop.do("read_domain", machine.xml())
     except ValueError as error:
         raise HypervisorError(f"domain {machine.name} runs, but its recorded plan is unreadable: {error}") from error
     return record
@@ -126,7 +133,9 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
 
     Raises GuestDestroyed where somebody asked for the end before QEMU was started.
     """
-    guest, options = beginning.guest, beginning.options
+    guest, desk = beginning.guest, beginning.desk
+    options = desk.options
+    _check_alone(hypervisor, beginning)
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
     if options.connect is None:
@@ -141,15 +150,14 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
         template=options.template,
         shares_iothreads=hypervisor.shares_iothreads,
     )
-    beginning.workshop.begin("make_domain", order)
+    desk.workshop.begin("make_domain", order)
     # The guest's disks may lie where nobody answers.
-    beginning.workshop.wait(is_stopping=beginning.is_stopping)
-    xml = beginning.workshop.finish()
-    beginning.stopwatch.lap("render")
-    if beginning.is_stopping():
+    xml = desk.workshop.finish(is_stopping=desk.is_stopping)
+    desk.stopwatch.lap("render")
+    if desk.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
-    machine = hypervisor.start_paused(xml, keeps_variables=guest.board.keeps_variables)
-    beginning.stopwatch.lap("start")
+    machine = hypervisor.start_paused(domain_name(guest), xml, keeps_variables=guest.board.keeps_variables)
+    desk.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
     return Found(
         machine=machine,
@@ -160,22 +168,35 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     )
 
 
+def _check_alone(hypervisor: Hypervisor, beginning: Beginning) -> None:
+    """Raise HypervisorError where another guest runs over this root: the two would share their CPUs, one unwatched."""
+    options = beginning.desk.options
+    if options.connect is not None:
+        return
+    others = hypervisor.others(domain_name(beginning.guest))
+    if others:
+        raise HypervisorError(
+            f"{root_of(options)}: domain {', '.join(others)}, of an earlier launcher, runs over this root; "
+            "run its own manifest to take it over, or give this guest its own --root"
+        )
+
+
 def _plan(beginning: Beginning) -> Pinning:
-    guest = beginning.guest
+    guest, desk = beginning.guest, beginning.desk
     tree = this_machine()
     host = read_host(tree, native_arch())
     try:
         pinning = settle(
             lambda: read_allowed_cpus(tree, own_affinity()),
             lambda allowed: plan(guest, host, allowed),
-            timeout_s=beginning.options.settle_timeout,
-            is_stopping=beginning.is_stopping,
+            timeout_s=desk.options.settle_timeout,
+            is_stopping=desk.is_stopping,
         )
     except DoesNotFit as error:
-        if beginning.is_stopping():
+        if desk.is_stopping():
             raise GuestDestroyed(f"stopped while waiting for CPUs: {error}") from error
         raise
-    check_exclusive(guest, pinning, beginning.options)
-    beginning.stopwatch.lap("plan")
+    check_exclusive(guest, pinning, desk.options)
+    desk.stopwatch.lap("plan")
     beginning.on_planned(pinning)
     return pinning

@@ -15,6 +15,10 @@ TIMEOUT_S = 5
 _READ_BYTES = 65536
 
 
+class NoLauncher(HypervisorError):
+    """Nobody listens on the control socket, or it is not there."""
+
+
 def ask(path: Path, command: Command) -> Answer:
     """Send one command and return the answer; raises HypervisorError where no launcher is there, or it refuses."""
     text = _exchange(path, f'{{"command": "{command}"}}\n'.encode())
@@ -48,7 +52,7 @@ def _exchange(path: Path, request: bytes) -> bytes:
         except BlockingIOError:
             raise HypervisorError(f"{path}: the launcher does not answer within {TIMEOUT_S} s") from None
         except (FileNotFoundError, ConnectionRefusedError) as error:
-            raise HypervisorError(f"{path}: no launcher listens there; --root or --control says where") from error
+            raise NoLauncher(f"{path}: no launcher listens there; --root or --control says where") from error
         except OSError as error:
             raise HypervisorError(f"{path}: {error.strerror or error}") from error
 

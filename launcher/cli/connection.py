@@ -6,12 +6,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from launcher.hypervisor.deadline import IsStopping
 from launcher.hypervisor.protocol import Hypervisor, MachineEvent
 from launcher.hypervisor.root import LauncherRoot, check_driver_user
 
 
 @contextmanager
-def open_hypervisor(root: Path, *, uri: str | None, on_event: Callable[[MachineEvent], None]) -> Iterator[Hypervisor]:
+def open_hypervisor(
+    root: Path, *, uri: str | None, on_event: Callable[[MachineEvent], None], is_stopping: IsStopping | None = None
+) -> Iterator[Hypervisor]:
     """Prepare and lock the root and open libvirt: the embedded driver unless a URI is given. Close both at the end."""
     launcher_root = LauncherRoot(root)
     try:
@@ -21,7 +24,7 @@ def open_hypervisor(root: Path, *, uri: str | None, on_event: Callable[[MachineE
         from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - after the environment that libvirt reads
 
         libvirt_driver.start_event_loop()
-        hypervisor = libvirt_driver.LibvirtHypervisor(uri or launcher_root.uri, on_event)
+        hypervisor = libvirt_driver.LibvirtHypervisor(uri or launcher_root.uri, on_event, is_stopping)
         try:
             yield hypervisor
         finally:

@@ -7,23 +7,21 @@ import queue
 import shutil
 import signal
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from msgspec import Struct
-
 from launcher.cli.assign import assignment_of
-from launcher.cli.begin import Beginning, Found, adopt, start
+from launcher.cli.begin import Beginning, Desk, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
 from launcher.cli.machine import root_of
-from launcher.cli.serve import Board, served
+from launcher.cli.serve import CONTROL_SOCKET, Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.observe.logs import LogFormat, configure_logging, dropped_notice
-from launcher.observe.outlet import STDERR, Outlet, take_over_streams
+from launcher.observe.outlet import STDERR, take_over_streams
 from launcher.storage.layout import storage_folder
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
@@ -52,7 +50,7 @@ def run_guest(
     events: Events = queue.SimpleQueue()
     stop = _forward_signals(events, signals)
     reaper = ChildReaper()
-    desk = _Desk(options=options, workshop=workshop, stopwatch=stopwatch, outlet=outlet, is_stopping=stop.is_wished)
+    desk = Desk(options=options, workshop=workshop, stopwatch=stopwatch, outlet=outlet, is_stopping=stop.is_wished)
     try:
         with _connected(desk, events) as hypervisor:
             stopwatch.lap("connect")
@@ -62,51 +60,33 @@ def run_guest(
     return _report(outcome, qemu_said)
 
 
-class _Desk(Struct, frozen=True, kw_only=True):
-    """What there is to begin with before the manifest is read."""
-
-    options: Namespace
-    workshop: Workshop
-    stopwatch: Stopwatch
-    outlet: Outlet
-    is_stopping: Callable[[], bool]
-
-
 @contextmanager
-def _connected(desk: _Desk, events: Events) -> Iterator[Hypervisor]:
+def _connected(desk: Desk, events: Events) -> Iterator[Hypervisor]:
     """Open the connection while the manifest is being read; where both are at fault, the manifest's faults are told."""
     options = desk.options
     with ExitStack() as stack:
         try:
             hypervisor = stack.enter_context(
-                open_hypervisor(root_of(options), uri=options.connect, on_event=events.put)
+                open_hypervisor(
+                    root_of(options), uri=options.connect, on_event=events.put, is_stopping=desk.is_stopping
+                )
             )
         except LauncherError:
-            desk.workshop.wait(is_stopping=desk.is_stopping)
-            desk.workshop.finish()
+            desk.workshop.finish(is_stopping=desk.is_stopping)
             raise
         yield hypervisor
 
 
-def _begin(desk: _Desk) -> Beginning:
-    desk.workshop.wait(is_stopping=desk.is_stopping)
-    guest = desk.workshop.finish()
+def _begin(desk: Desk) -> Beginning:
+    guest = desk.workshop.finish(is_stopping=desk.is_stopping)
     desk.stopwatch.lap("manifest")
-    return Beginning(
-        guest=guest,
-        options=desk.options,
-        workshop=desk.workshop,
-        stopwatch=desk.stopwatch,
-        outlet=desk.outlet,
-        is_stopping=desk.is_stopping,
-        on_planned=lambda pinning: show_plan(desk.options, pinning),
-    )
+    return Beginning(guest=guest, desk=desk, on_planned=lambda pinning: show_plan(desk.options, pinning))
 
 
 def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
     """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
-    options, guest, board = beginning.options, beginning.guest, Board()
-    with served(options, board, events), qemu_log_shown(options, guest, beginning.outlet) as qemu_log:
+    options, guest, board = beginning.desk.options, beginning.guest, Board()
+    with served(options, board, events), qemu_log_shown(options, guest, beginning.desk.outlet) as qemu_log:
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return outcome, qemu_log.last_words
 
@@ -114,10 +94,10 @@ def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: 
 def _supervise(
     hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper, board: Board
 ) -> Outcome:
-    options, guest = beginning.options, beginning.guest
+    options, guest = beginning.desk.options, beginning.guest
     found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
-    beginning.workshop.close()
-    with _destroyed_on_error(found), console_shown(options, guest, found, beginning.outlet):
+    beginning.desk.workshop.close()
+    with _destroyed_on_error(found), console_shown(options, guest, found, beginning.desk.outlet):
         assignment = assignment_of(found, beginning, hypervisor)
         _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
@@ -129,9 +109,20 @@ def _supervise(
         )
         board.supervisor = supervisor
         outcome = supervisor.run(found.first_event)
-    # Layers and empty disks are the guest's for one life; discs hold its secrets.
-    shutil.rmtree(storage_folder(str(root_of(options)), guest), ignore_errors=True)
+    _clear_up(options, guest)
     return outcome
+
+
+def _clear_up(options: Namespace, guest: Guest) -> None:
+    """Remove what is the guest's for one life: layers, empty disks, discs that hold its secrets, and its sockets.
+
+    QEMU removes its sockets unless it is killed, and libvirt then, unless it is a daemon that does not answer.
+    """
+    root = root_of(options)
+    shutil.rmtree(storage_folder(str(root), guest), ignore_errors=True)
+    for path in (root / "run").glob("*.sock"):
+        if path != root / CONTROL_SOCKET:
+            path.unlink(missing_ok=True)
 
 
 def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:

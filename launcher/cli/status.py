@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from launcher.cli.client import ask_status
+from launcher.cli.client import NoLauncher, ask_status
 from launcher.cli.output import show, terminal
 from launcher.cli.places import control_of
 from launcher.cpuset import CPUSet
@@ -55,11 +55,12 @@ def _watch(path: Path, *, as_json: bool) -> ExitStatus:
 
 def _follow_json(path: Path, text: bytes) -> None:
     """Print one document a line."""
-    with suppress(HypervisorError):
-        while True:
-            show(json.dumps(json.loads(text)))
-            time.sleep(INTERVAL_S)
-            text, _status = ask_status(path)
+    while True:
+        show(json.dumps(json.loads(text)))
+        answer = _ask_again(path)
+        if answer is None:
+            return
+        text, _status = answer
 
 
 def _follow(path: Path, status: StatusView, display: Callable[[str], None]) -> None:
@@ -67,13 +68,11 @@ def _follow(path: Path, status: StatusView, display: Callable[[str], None]) -> N
     display(status_text(status, width=width, colour=colour, most_threads=_most_threads()))
     before, looked_s = look(vcpu_cpus(status), except_pid=status.pid), time.monotonic()
     while True:
-        time.sleep(INTERVAL_S)
-        previous = status
-        try:
-            _text, status = ask_status(path)
-        except HypervisorError:
+        answer = _ask_again(path)
+        if answer is None:
             display("the launcher has ended\n")
             return
+        previous, (_text, status) = status, answer
         after, now_s = look(vcpu_cpus(status), except_pid=status.pid), time.monotonic()
         change = Change(
             seconds=now_s - looked_s, before=previous, strangers=strangers(before, after), is_whole=after.is_whole
@@ -81,6 +80,23 @@ def _follow(path: Path, status: StatusView, display: Callable[[str], None]) -> N
         width, colour = terminal()
         display(status_text(status, width=width, colour=colour, change=change, most_threads=_most_threads()))
         before, looked_s = after, now_s
+
+
+def _ask_again(path: Path) -> tuple[bytes, StatusView] | None:
+    """Return the status a while later, None once the launcher has ended.
+
+    One that is just ending, or has many clients, may cut a connection; so a failure is told only when it is the second.
+    """
+    for is_last in (False, True):
+        time.sleep(INTERVAL_S)
+        try:
+            return ask_status(path)
+        except NoLauncher:
+            return None
+        except HypervisorError:
+            if is_last:
+                raise
+    return None
 
 
 def vcpu_cpus(status: StatusView) -> CPUSet:

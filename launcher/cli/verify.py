@@ -60,7 +60,7 @@ def _subject(options: Namespace) -> Subject:
         return _from_libvirt(options.connect, options.domain)
     path = _state_file(root_of(options), options.domain)
     if path is not None and options.control is None:
-        return _from_xml(path.stem, path.read_text())
+        return _from_xml(path.stem, _read(path), root=root_of(options))
     return _from_launcher(control_of(options), options.domain)
 
 
@@ -75,7 +75,7 @@ def _from_libvirt(uri: str, name: str | None) -> Subject:
         machine = hypervisor.find(name)
         if machine is None:
             raise HypervisorError(f"domain {name}: no such domain runs at {uri}")
-        return _from_xml(name, machine.xml())
+        return _from_xml(name, machine.xml(), root=None)
     finally:
         hypervisor.close()
 
@@ -89,12 +89,20 @@ def _state_file(root: Path, name: str | None) -> Path | None:
     return found[0] if len(found) == 1 and os.access(found[0], os.R_OK) else None
 
 
-def _from_xml(name: str, xml: str) -> Subject:
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError as error:
+        # It ends with the guest.
+        raise HypervisorError(f"domain {path.stem}: {path}: {error.strerror}") from error
+
+
+def _from_xml(name: str, xml: str, *, root: Path | None) -> Subject:
     try:
         plan, configured = read_plan(xml), read_pins(xml)
     except ValueError as error:
         raise HypervisorError(f"domain {name}: its configuration cannot be read: {error}") from error
-    pid = find_qemu(read_uuid(xml)).pid
+    pid = find_qemu(read_uuid(xml), root=root).pid
     return Subject(name=name, pid=pid, vcpus=len(configured.vcpus), plan=plan, configured=configured)
 
 

@@ -59,14 +59,13 @@ class Workshop:
         except BrokenPipeError:
             raise WorkshopError(_GONE) from None
 
-    def wait(self, *, is_stopping: Callable[[], bool]) -> None:
-        """Wait until a job is done, the only one under way; raises GuestDestroyed where somebody wants the end."""
-        while not select.select([self._results], [], [], STOP_INTERVAL_S)[0]:
-            if is_stopping():
-                raise GuestDestroyed("stopped before the guest was started")
+    def finish(self, *, is_stopping: Callable[[], bool] | None = None) -> Any:
+        """Wait for the oldest job and return its result; raises the LauncherError that it raised.
 
-    def finish(self) -> Any:
-        """Wait for the oldest job and return its result; raises the LauncherError that it raised."""
+        With `is_stopping` the job is the only one under way; raises GuestDestroyed where somebody wants the end.
+        """
+        if is_stopping is not None:
+            self._wait(is_stopping)
         try:
             result, error = pickle.load(self._results)  # noqa: S301 - from our own child
         except EOFError:
@@ -74,6 +73,11 @@ class Workshop:
         if error is not None:
             raise error
         return result
+
+    def _wait(self, is_stopping: Callable[[], bool]) -> None:
+        while not select.select([self._results], [], [], STOP_INTERVAL_S)[0]:
+            if is_stopping():
+                raise GuestDestroyed("stopped before the guest was started")
 
     def do(self, job: str, *arguments: object) -> Any:
         """Have a job done and return its result."""

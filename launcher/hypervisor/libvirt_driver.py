@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ import libvirt
 from launcher.cpuset import CPUSet
 from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, RUN_MARK, RUN_NAMESPACE, RUN_PREFIX
 from launcher.errors import HypervisorError
-from launcher.hypervisor.deadline import call_within
+from launcher.hypervisor.deadline import Call, CallAbandoned, DeadlineExceeded, IsStopping
 from launcher.hypervisor.protocol import (
     AgentChanged,
     ConnectionLost,
@@ -35,6 +36,9 @@ T = TypeVar("T")
 
 # A start may have to probe QEMU's capabilities first (2 to 5 s measured on an idle machine, more on a busy node).
 START_TIMEOUT_S = 120.0
+# libvirt ends a QEMU by SIGTERM, and by SIGKILL 10 s later; a start that fails so is over at once.
+END_START_S = 20.0
+END_START_INTERVAL_S = 0.1
 # Everything else is answered at once by a QEMU that is alive (0.01 s measured).
 CALL_TIMEOUT_S = 10.0
 
@@ -84,9 +88,10 @@ _CLOSE_REASONS = {
 class LibvirtMachine:
     """One active domain of a libvirt connection."""
 
-    def __init__(self, domain: Any, host_cpus: int) -> None:
+    def __init__(self, domain: Any, host_cpus: int, is_stopping: IsStopping | None = None) -> None:
         self._domain = domain
         self._host_cpus = host_cpus
+        self._is_stopping = is_stopping
         self.name: str = domain.name()
         self.uuid: str = domain.UUIDString()
 
@@ -102,11 +107,12 @@ class LibvirtMachine:
         """Wait until libvirt has taken up the QEMU that it found when it started, or has ended it.
 
         It does so in the background, and ends a QEMU whose start was cut short; until then the domain looks alive. Any
-        question to QEMU waits for that, this one among them. A domain that is gone then is no error here.
+        question to QEMU waits for that, this one among them. A domain that is gone then is no error here, nor is a
+        QEMU that does not answer, for that may be stopped.
         """
         try:
-            _call(f"reconnection of {self.name}", self._domain.memoryStats, START_TIMEOUT_S)
-        except HypervisorError as error:
+            _call(f"reconnection of {self.name}", self._domain.memoryStats, START_TIMEOUT_S, self._is_stopping)
+        except (HypervisorError, CallAbandoned) as error:
             _log.debug("%s", error)
 
     def has_run(self) -> bool | None:
@@ -194,16 +200,22 @@ class LibvirtMachine:
 class LibvirtHypervisor:
     """A libvirt connection whose events go to one callback, called in libvirt's own event thread."""
 
-    def __init__(self, uri: str, on_event: Callable[[MachineEvent], None]) -> None:
-        """Open the connection, after `start_event_loop`; raises HypervisorError with the URI and libvirt's words."""
+    def __init__(
+        self, uri: str, on_event: Callable[[MachineEvent], None], is_stopping: IsStopping | None = None
+    ) -> None:
+        """Open the connection, after `start_event_loop`; raises HypervisorError with the URI and libvirt's words.
+
+        Once `is_stopping` returns true, what takes long here is not waited for much longer: CallAbandoned.
+        """
         self._uri = uri
         self._on_event = on_event
+        self._is_stopping = is_stopping
         self._machine_uuid: str | None = None
         self._connection: Any = None
         self._callbacks: tuple[int, ...] = ()
         # Why the connection was lost; empty while it is there.
         self._lost = ""
-        self._open()
+        self._open(is_stopping)
 
     @property
     def shares_iothreads(self) -> bool:
@@ -219,6 +231,13 @@ class LibvirtHypervisor:
             return None
         return self._watch(domain) if active else None
 
+    def others(self, name: str) -> tuple[str, ...]:
+        """Return the names of the other domains that run behind this connection."""
+        active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
+        domains = _call("list of domains", lambda: self._connection.listAllDomains(active))
+        machines = [LibvirtMachine(domain, self._host_cpus, self._is_stopping) for domain in domains]
+        return tuple(sorted(machine.name for machine in machines if machine.name != name and _is_alive(machine)))
+
     def find_again(self, name: str) -> LibvirtMachine | None:
         """Open the connection again where it is lost, and find the domain behind it; None where that cannot be yet."""
         try:
@@ -229,16 +248,35 @@ class LibvirtHypervisor:
             _log.debug("not reconnected: %s", error)
             return None
 
-    def start_paused(self, xml: str, *, keeps_variables: bool = True) -> LibvirtMachine:
-        """Start a transient domain whose CPUs do not run yet.
+    def start_paused(self, name: str, xml: str, *, keeps_variables: bool = True) -> LibvirtMachine:
+        """Start a transient domain of this name whose CPUs do not run yet.
 
         VALIDATE: without it libvirt drops a misspelt element silently. Raises HypervisorError with libvirt's words.
+        A start that takes too long, or longer than somebody who wants the end waits, is ended, and its QEMU with it.
         """
         flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_VALIDATE
         if not keeps_variables:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-        domain = self._ask("start", lambda: self._connection.createXML(xml, flags), START_TIMEOUT_S)
-        return self._watch(domain)
+        start = Call("start", lambda: self._connection.createXML(xml, flags))
+        try:
+            return self._watch(self._told(start, START_TIMEOUT_S, self._is_stopping))
+        except (DeadlineExceeded, CallAbandoned) as error:
+            _log.warning("not started: %s; QEMU is ended", error)
+            self._end_start(start, name)
+            raise
+
+    def _end_start(self, start: Call[Any], name: str) -> None:
+        """Have libvirt end the QEMU of a start that is not to go on, and wait until libvirt has cleared up."""
+        ends_s = time.monotonic() + END_START_S
+        is_over = False
+        while not is_over and time.monotonic() < ends_s:
+            # Once more after the start is over: it may have succeeded meanwhile.
+            is_over = start.is_over
+            with suppress(HypervisorError):
+                machine = self.find(name)
+                if machine is not None:
+                    machine.destroy()
+            time.sleep(END_START_INTERVAL_S)
 
     def command_line(self, xml: str) -> str:
         """Return the QEMU command line that this domain would become."""
@@ -252,19 +290,23 @@ class LibvirtHypervisor:
         """Close the connection; the embedded driver lets go of its root with it."""
         _close(self._connection, self._callbacks, self._uri)
 
-    def _ask(self, what: str, function: Callable[[], T], timeout_s: float = CALL_TIMEOUT_S) -> T:
-        """Call libvirt; where that fails because the daemon went meanwhile, it is that which is told."""
+    def _ask(self, what: str, function: Callable[[], T]) -> T:
+        return self._told(Call(what, function), CALL_TIMEOUT_S)
+
+    def _told(self, call: Call[T], timeout_s: float, is_stopping: IsStopping | None = None) -> T:
+        """Wait for a call to libvirt; where it fails because the daemon went meanwhile, it is that which is told."""
         try:
-            return _call(what, function, timeout_s)
+            return _result(call, timeout_s, is_stopping)
         except HypervisorError as error:
             if self._lost:
-                raise HypervisorError(f"{what}: the connection to {self._uri} is lost: {self._lost}") from error
+                raise HypervisorError(f"{call.what}: the connection to {self._uri} is lost: {self._lost}") from error
             raise
 
-    def _open(self) -> None:
+    def _open(self, is_stopping: IsStopping | None = None) -> None:
         """Open a connection and put it in the place of one that is lost."""
         uri, lost, lost_callbacks = self._uri, self._connection, self._callbacks
-        connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S)
+        _log.debug("opening: %s", uri)
+        connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S, is_stopping)
         try:
             self._host_cpus = len(_call("host CPUs", connection.getCPUMap)[1])
             self._callbacks = self._register(connection)
@@ -277,7 +319,7 @@ class LibvirtHypervisor:
             _close(lost, lost_callbacks, uri)
 
     def _watch(self, domain: Any) -> LibvirtMachine:
-        machine = LibvirtMachine(domain, self._host_cpus)
+        machine = LibvirtMachine(domain, self._host_cpus, self._is_stopping)
         self._machine_uuid = machine.uuid
         return machine
 
@@ -350,15 +392,30 @@ def _lifecycle_event(event: int, detail: int) -> MachineEvent | None:
     return None
 
 
-def _call(what: str, function: Callable[[], T], timeout_s: float = CALL_TIMEOUT_S) -> T:
+def _is_alive(machine: LibvirtMachine) -> bool:
+    """Tell whether a domain that was found is there indeed: libvirt ends what it cannot take up."""
+    machine.settle()
+    return machine.state() is not MachineState.ENDED
+
+
+def _call(
+    what: str,
+    function: Callable[[], T],
+    timeout_s: float = CALL_TIMEOUT_S,
+    is_stopping: IsStopping | None = None,
+) -> T:
     """Call libvirt within a deadline; raises HypervisorError that says what failed, in libvirt's words on one line."""
+    return _result(Call(what, function), timeout_s, is_stopping)
+
+
+def _result(call: Call[T], timeout_s: float, is_stopping: IsStopping | None = None) -> T:
     try:
-        return call_within(timeout_s, what, function)
+        return call.result(timeout_s, is_stopping)
     except libvirt.libvirtError as error:
         words = " ".join((error.get_error_message() or str(error)).split())
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            raise _NoDomain(f"{what}: {words}") from error
-        raise HypervisorError(f"{what}: {words}") from error
+            raise _NoDomain(f"{call.what}: {words}") from error
+        raise HypervisorError(f"{call.what}: {words}") from error
 
 
 def _keep_alive(connection: Any) -> None:

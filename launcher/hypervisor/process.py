@@ -17,26 +17,42 @@ class QEMUProcess(Struct, frozen=True, kw_only=True):
     pidfd: int
 
 
-def find_qemu(uuid: str, proc: Path = Path("/proc")) -> QEMUProcess:
+def find_qemu(uuid: str, *, root: Path | None = None, proc: Path = Path("/proc")) -> QEMUProcess:
     """Find the QEMU of the domain with this UUID by `-uuid` on its command line.
 
-    The pid is looked at once more after the pidfd is open, so that a pid used again cannot be mistaken for QEMU.
-    Raises HypervisorError where there is none, as for a domain on another machine.
+    A manifest that names its UUID may be run over several roots of one machine: `root` is the embedded driver's, None
+    for any other connection. Raises HypervisorError where there is none, as for a domain on another machine, or where
+    several cannot be told apart.
     """
-    for entry in proc.iterdir():
-        if entry.name.isdigit() and _is_qemu_of(entry, uuid):
-            process = _open(int(entry.name))
-            if process is not None and _is_qemu_of(entry, uuid):
-                return process
-    raise HypervisorError(f"no process on this machine has -uuid {uuid}: is the domain's QEMU elsewhere?")
+    pids = [int(entry.name) for entry in proc.iterdir() if entry.name.isdigit() and _is_qemu_of(entry, uuid, root)]
+    if len(pids) > 1:
+        listed = ", ".join(map(str, sorted(pids)))
+        raise HypervisorError(f"several processes have -uuid {uuid} (pid {listed}); give each guest its own UUID")
+    process = _open(pids[0]) if pids else None
+    # Looked at once more, so that a pid used again cannot be mistaken for QEMU.
+    if process is None or not _is_qemu_of(proc / str(process.pid), uuid, root):
+        raise HypervisorError(f"no process on this machine has -uuid {uuid}: is the domain's QEMU elsewhere?")
+    return process
 
 
-def _is_qemu_of(entry: Path, uuid: str) -> bool:
+def command_line(entry: Path) -> bytes:
+    """Return a process's command line, its words ended by NUL; empty where it has ended."""
     try:
-        words = (entry / "cmdline").read_bytes().split(b"\0")
+        return (entry / "cmdline").read_bytes()
     except OSError:
-        return False
-    return any(words[i : i + 2] == [b"-uuid", uuid.encode()] for i in range(len(words)))
+        return b""
+
+
+def is_below(command: bytes, root: Path) -> bool:
+    """Tell whether a command line names libvirt's folder below this root, as that of every QEMU of it does."""
+    return os.fsencode(root / "lib" / "qemu") + b"/" in command
+
+
+def _is_qemu_of(entry: Path, uuid: str, root: Path | None) -> bool:
+    command = command_line(entry)
+    words = command.split(b"\0")
+    named = any(words[i : i + 2] == [b"-uuid", uuid.encode()] for i in range(len(words)))
+    return named and (root is None or is_below(command, root))
 
 
 def _open(pid: int) -> QEMUProcess | None:

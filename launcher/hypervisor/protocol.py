@@ -156,7 +156,10 @@ class Hypervisor(Protocol):
     def find_again(self, name: str) -> Machine | None:
         """Open the lost connection again and find the domain behind it; None where either is not there yet."""
 
-    def start_paused(self, xml: str, *, keeps_variables: bool = True) -> Machine:
+    def others(self, name: str) -> tuple[str, ...]:
+        """Return the names of the other domains that run behind this connection."""
+
+    def start_paused(self, name: str, xml: str, *, keeps_variables: bool = True) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
 
         Without `keeps_variables` its firmware starts with fresh variables.

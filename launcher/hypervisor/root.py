@@ -6,12 +6,12 @@ import fcntl
 import os
 import pwd
 import shutil
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from launcher.errors import HypervisorError, UsageError
+from launcher.hypervisor.process import command_line, is_below
 
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
 # give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is
@@ -112,7 +112,8 @@ def _sweep(root: Path) -> None:
     that never was. A QEMU that lives keeps everything: the launcher adopts it.
     """
     state = root / "run" / "qemu"
-    records = [path for path in (*state.glob("*.pid"), *state.glob("*.xml")) if path.name != "driver.pid"]
+    # A launcher that is killed while libvirt writes a record leaves that under the name it has until it is whole.
+    records = [path for name in ("*.pid", "*.xml", "*.new") for path in state.glob(name) if path.name != "driver.pid"]
     if not records or _has_qemu(root):
         return
     for path in (*records, *(root / "run").glob("*.sock")):
@@ -123,16 +124,8 @@ def _sweep(root: Path) -> None:
 
 
 def _has_qemu(root: Path) -> bool:
-    """Tell whether a process has libvirt's folder below this root on its command line, as every QEMU of it has."""
-    folder = os.fsencode(root / "lib" / "qemu") + b"/"
-    return any(folder in command for command in _command_lines())
-
-
-def _command_lines() -> Iterator[bytes]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                yield (entry / "cmdline").read_bytes()
+    """Tell whether a QEMU of this root runs."""
+    return any(is_below(command_line(entry), root) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _lock(root: Path) -> int:

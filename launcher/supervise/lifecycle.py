@@ -323,7 +323,7 @@ def _reconnected(state: State, *, running: bool) -> Step:
 def _call_failed(state: State, event: CallFailed, now_s: float, timing: Timing) -> Step:
     if event.action is Action.RESUME and state.phase is Phase.PROVED:
         return _end_by_force(state, Outcome(status=ExitStatus.NOT_STARTED, reason=event.detail), now_s, timing)
-    if event.action is Action.DESTROY and state.phase is Phase.ENDING:
+    if event.action is Action.DESTROY and state.phase is Phase.ENDING and state.qemu_end is None:
         return _kill(state, now_s, timing)
     return state, ()
 

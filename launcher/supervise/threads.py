@@ -70,12 +70,12 @@ class ThreadObserver:
 
     def _list_affinities(self) -> dict[int, set[int]]:
         self._unlisted = 0
-        inside = os.listdir(self._tasks)  # noqa: PTH208 - often, so not through Path
+        inside, beside = os.listdir(self._tasks), self._vhost.find()  # noqa: PTH208 - often, so not through Path
         affinities = {}
-        for tid in (*map(int, inside), *self._vhost.find()):
+        for tid in (*map(int, inside), *beside):
             with suppress(ProcessLookupError):
                 affinities[tid] = os.sched_getaffinity(tid)
-        self._beside = tuple(tid for tid in self._vhost.find() if tid in affinities)
+        self._beside = tuple(tid for tid in beside if tid in affinities)
         return affinities
 
     def _read_names(self) -> None:

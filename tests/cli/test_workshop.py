@@ -85,10 +85,9 @@ def test_a_job_that_takes_for_ever_is_left_when_somebody_wants_the_end(workshop:
     workshop.begin("load_guest", str(tmp_path / "vmi.yaml"))
     asked = iter((False, False, True))
     with pytest.raises(GuestDestroyed, match="stopped before the guest was started"):
-        workshop.wait(is_stopping=lambda: next(asked))
+        workshop.finish(is_stopping=lambda: next(asked))
 
 
 def test_a_job_that_is_done_is_not_left(workshop: Workshop) -> None:
     workshop.begin("load_guest", EXAMPLE)
-    workshop.wait(is_stopping=lambda: False)
-    assert workshop.finish().name == "smallest"
+    assert workshop.finish(is_stopping=lambda: False).name == "smallest"

@@ -27,12 +27,14 @@ def clean_root(capabilities: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
     if (capabilities / "qemu").exists():
         shutil.copytree(capabilities, folder / "cache")
-    yield folder
-    left = left_below(folder)
-    kill_all(running_below(folder))
-    if (folder / "cache/qemu").exists() and not (capabilities / "qemu").exists():
-        shutil.copytree(folder / "cache", capabilities, dirs_exist_ok=True)
-    shutil.rmtree(folder)
+    try:
+        yield folder
+        left = left_below(folder)
+    finally:
+        kill_all(running_below(folder))
+        if (folder / "cache/qemu").exists() and not (capabilities / "qemu").exists():
+            shutil.copytree(folder / "cache", capabilities, dirs_exist_ok=True)
+        shutil.rmtree(folder)
     assert not left, f"something is left of the guest: {', '.join(left)}"
 
 
@@ -55,11 +57,13 @@ def launchers(root: Path, folder: Path) -> Iterator[Launch]:
         started.append(Launcher(path, root, arguments, environment or {}, prefix))
         return started[-1]
 
-    yield start
-    for launcher in started:
-        if launcher.process.poll() is None:
-            launcher.process.kill()
-            launcher.process.wait()
+    try:
+        yield start
+    finally:
+        for launcher in started:
+            if launcher.process.poll() is None:
+                launcher.process.kill()
+                launcher.process.wait()
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from launcher.supervise.threads import ThreadObserver
-from tests.faults.conftest import Launch
-from tests.faults.ends import destroy, lines_of
+from tests.faults.conftest import Launch, clean_root, launchers
+from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import qemu_below, wait_until
 from tests.processes import is_running
-from tests.qemu.guests import manifest
+from tests.qemu.guests import environment_of_a_checkout, manifest
 
 # A QEMU that keeps to itself which thread is which.
 UNNAMED = """#!/bin/sh
@@ -125,6 +125,68 @@ def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launc
     anew.wait_for("planned: 1 vCPUs")
     anew.wait_for("phase: running")
     assert destroy(anew) == 9
+
+
+def test_another_manifest_over_a_root_whose_guest_still_runs_is_refused_and_the_guest_is_left_alone(
+    launch: Launch,
+) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("phase: running")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    vmi = manifest(cores=1)
+    vmi["metadata"]["name"] = "other"
+    other = launch(vmi)
+    assert other.wait() == 7, other.output
+    assert last(other) == (
+        f"virt-launcher: {other.root}: domain tests_demo, of an earlier launcher, runs over this root; "
+        "run its own manifest to take it over, or give this guest its own --root"
+    )
+    assert qemu_below(other.root) == pid
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, running")
+    assert destroy(adopter) == 9
+
+
+def test_a_guest_that_ended_unwatched_is_no_hindrance_to_another_manifest(launch: Launch, root: Path) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("phase: running")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
+    killed.wait()
+    wait_until(lambda: not is_running(pid), "QEMU has ended")
+    vmi = manifest(cores=1)
+    vmi["metadata"]["name"] = "other"
+    other = launch(vmi)
+    other.wait_for("phase: running")
+    assert destroy(other) == 9
+
+
+def test_two_guests_of_one_uuid_over_two_roots_are_told_apart(
+    launch: Launch, capabilities: Path, tmp_path: Path
+) -> None:
+    vmi = manifest(cores=1)
+    vmi["spec"]["domain"]["firmware"]["uuid"] = "5d307ca9-b3ef-428c-8861-06e72d69f223"
+    first = launch(vmi)
+    first.wait_for("phase: running")
+    with clean_root(capabilities) as root, launchers(root, tmp_path) as launch_there:
+        second = launch_there(vmi)
+        second.wait_for("phase: running")
+        for launcher in (first, second):
+            qemu = qemu_below(launcher.root)
+            verify = subprocess.run(
+                [sys.executable, "-m", "launcher", "verify", "--root", str(launcher.root)],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=environment_of_a_checkout(),
+            )
+            assert f"QEMU's pid {qemu}: " in verify.stdout, verify.stderr
+            launcher.wait_for(rf"{qemu}  qemu-system-x86  emulator ")
+        assert destroy(second) == 9
+    assert destroy(first) == 9
 
 
 def test_a_manifest_that_is_replaced_by_nonsense_does_not_reach_the_running_guest(

@@ -9,13 +9,14 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
-from tests.faults.places import wait_until
-from tests.processes import is_running
+from tests.faults.places import running_below, wait_until
+from tests.processes import is_running, state_of
 from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
 
 
@@ -63,6 +64,58 @@ def test_a_stopped_qemu_holds_up_neither_the_loop_nor_the_end(launch: Launch) ->
     launcher.wait_for("asked: destroy")
     assert launcher.wait() == 9, launcher.output
     assert "not powered off within the grace period of 1 s" in last(launcher)
+    assert not is_running(pid)
+
+
+# A QEMU that stands still before it does anything, as one whose memory takes minutes to be had.
+STANDING = """#!/bin/sh
+case "$*" in *guest=tests_demo*) kill -STOP $$ ;; esac
+exec qemu-system-x86_64 "$@"
+"""
+
+
+@pytest.fixture
+def standing(root: Path, tmp_path: Path) -> Path:
+    """A template whose QEMU is stopped as soon as libvirt has started it."""
+    emulator, template = root / "qemu-standing", tmp_path / "template.xml"
+    emulator.write_text(STANDING)
+    emulator.chmod(0o700)
+    template.write_text(f"<domain><devices><emulator>{emulator}</emulator></devices></domain>")
+    return template
+
+
+def stopped_below(root: Path) -> int | None:
+    """Return the process of this root's QEMU that stands still by now, if there is one."""
+    return next((pid for pid in running_below(root) if state_of(pid) == "T"), None)
+
+
+def test_a_qemu_that_never_answers_libvirt_is_ended_with_the_start_when_that_is_asked_for(
+    launch: Launch, root: Path, standing: Path
+) -> None:
+    launcher = launch(manifest(cores=1), "--template", str(standing))
+    wait_until(lambda: stopped_below(root) is not None, "QEMU stands still")
+    pid = stopped_below(root)
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 9, launcher.output
+    assert last(launcher) == "virt-launcher: stopped: start had no answer within 10 s more"
+    assert lines_of(launcher, "not started: .*; QEMU is ended")
+    assert pid is not None
+    assert not is_running(pid)
+
+
+def test_a_stopped_qemu_does_not_keep_its_next_launcher_from_ending_it(launch: Launch) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("phase: running")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    os.kill(pid, signal.SIGSTOP)
+    adopter = launch(manifest(cores=1), "--grace-period", "1")
+    adopter.wait_for("found: tests_demo, which runs already")
+    adopter.signal(signal.SIGTERM)
+    assert adopter.wait() == 9, adopter.output
+    assert "not powered off within the grace period of 1 s" in last(adopter)
+    assert not lines_of(adopter, "though it was killed")
     assert not is_running(pid)
 
 

@@ -86,7 +86,13 @@ def test_a_user_other_than_root_is_told_of_the_huge_pages_that_it_can_write(shor
 
 def _left_by_qemu(root: Path) -> list[Path]:
     """Lay out what a QEMU leaves behind when it dies."""
-    names = ("run/qemu/d.pid", "run/qemu/d.xml", "run/serial0.sock", "lib/qemu/domain-1-d/monitor")
+    names = (
+        "run/qemu/d.pid",
+        "run/qemu/d.xml",
+        "run/qemu/d.xml.new",
+        "run/serial0.sock",
+        "lib/qemu/domain-1-d/monitor",
+    )
     left = [root / name for name in names]
     for path in left:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,13 +107,13 @@ def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) 
     for path in kept:
         path.write_text("")
     root.close()
-    assert ([path.exists() for path in left], [path.exists() for path in kept]) == ([False] * 4, [True] * 2)
+    assert ([path.exists() for path in left], [path.exists() for path in kept]) == ([False] * 5, [True] * 2)
 
 
 def test_what_a_start_left_that_was_cut_short_is_removed_before_libvirt_believes_it(short: Path) -> None:
     left = _left_by_qemu(short)
     LauncherRoot(short).close()
-    assert [path.exists() for path in left] == [False] * 4
+    assert [path.exists() for path in left] == [False] * 5
 
 
 def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> None:

@@ -95,6 +95,29 @@ def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Laun
     assert destroy(adopter) == 9
 
 
+def test_a_libvirtd_that_does_not_answer_keeps_no_launcher_from_ending(launch: Launch, daemon: PrivateLibvirtd) -> None:
+    with daemon.stopped():
+        launcher = launch(manifest(cores=1), "--verbose")
+        # It waits for the connection, then for the manifest.
+        launcher.wait_for("opening: ")
+        launcher.signal(signal.SIGTERM)
+        assert launcher.wait() == 9, launcher.output
+    assert launcher.lines[-1] == f"virt-launcher: stopped: open {daemon.uri} had no answer within 10 s more"
+
+
+def test_a_guest_is_ended_when_the_grace_period_is_over_and_libvirtd_does_not_answer(
+    launch: Launch, daemon: PrivateLibvirtd
+) -> None:
+    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher.wait_for("phase: running")
+    pid = daemon.qemu_pid()
+    with daemon.stopped():
+        launcher.signal(signal.SIGTERM)
+        assert launcher.wait() == 9, launcher.output
+    assert not is_running(pid)
+    assert "not powered off within the grace period of 1 s" in launcher.output
+
+
 def test_a_libvirtd_that_is_not_there_is_one_clear_line(launch: Launch, daemon: PrivateLibvirtd) -> None:
     daemon.kill()
     launcher = launch(manifest(cores=1))

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -203,6 +204,26 @@ def test_the_watch_goes_on_until_the_launcher_ends(root: Path) -> None:
                 break
     out, err = watch.communicate(timeout=60)
     assert (watch.returncode, out.splitlines()[-2:], err) == (0, ["the launcher has ended", ""], "")
+
+
+def test_a_launcher_that_stops_answering_is_not_said_to_have_ended(root: Path) -> None:
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def latest() -> Snapshot:
+        if hangs.is_set():
+            goes_on.wait(60)
+        return snapshot(pid=os.getpid())
+
+    with serve_control(root / "run/control.sock", latest, lambda _command: ""):
+        watch = _watch(root)
+        assert watch.stdout is not None
+        watch.stdout.readline()
+        hangs.set()
+        out, err = watch.communicate(timeout=60)
+        goes_on.set()
+    words = f"virt-launcher: {root}/run/control.sock: the launcher does not answer within 5 s\n"
+    assert (watch.returncode, err) == (7, words)
+    assert "has ended" not in out
 
 
 def test_the_watch_ends_in_peace_with_ctrl_c(root: Path) -> None:

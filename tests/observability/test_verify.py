@@ -75,7 +75,7 @@ def test_a_running_domain_is_compared(
 ) -> None:
     threads, plan, vcpu, status, total = row
     _record(tmp_path, plan=plan, vcpu=vcpu)
-    with qemu_like(*threads):
+    with qemu_like(*threads, root=tmp_path):
         assert main(["verify", "prod_db", "--root", str(tmp_path)]) == status
     told = capsys.readouterr().out
     assert told.endswith(f"\n{total}\n")
@@ -98,6 +98,26 @@ def test_a_qemu_that_has_ended_is_not_verified(tmp_path: Path, capsys: pytest.Ca
     _record(tmp_path, plan=_plan())
     assert main(["verify", "--root", str(tmp_path)]) == 7
     assert f"no process on this machine has -uuid {UUID}" in capsys.readouterr().err
+
+
+def test_the_qemu_of_one_uuid_over_another_root_is_not_verified(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _record(tmp_path, plan=_plan())
+    with qemu_like(*AS_PLANNED, root=tmp_path / "other"):
+        assert main(["verify", "--root", str(tmp_path)]) == 7
+    assert f"no process on this machine has -uuid {UUID}" in capsys.readouterr().err
+
+
+def test_a_record_that_can_be_found_and_not_read_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one that is removed between the two, at the guest's end."""
+    record = tmp_path / "run/qemu/prod_db.xml"
+    record.parent.mkdir(parents=True)
+    record.symlink_to("/proc/self/mem")
+    assert main(["verify", "--root", str(tmp_path)]) == 7
+    assert capsys.readouterr().err == f"virt-launcher: domain prod_db: {record}: Input/output error\n"
 
 
 def test_a_domain_that_is_not_there_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -359,6 +359,22 @@ LIVES = (
         reason="destroyed: SIGTERM came while it was shutting down",
     ),
     Life(
+        id="a destroy that failed after QEMU's end is followed by nothing, and no longer waited for",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (1, RESUMED),
+            (2, TERM),
+            (3, TERM),
+            (12, KILLED),
+            (13, CallFailed(action=Action.DESTROY, detail="no answer")),
+            (15, TimePassed()),
+        ),
+        actions=(PROVE, RESUME, NOTHING, ASK, DESTROY, NOTHING, NOTHING, NOTHING),
+        status=ExitStatus.DESTROYED,
+        reason="destroyed: SIGTERM came while it was shutting down",
+    ),
+    Life(
         id="a destroy without any answer is followed by SIGKILL, too",
         events=(
             (0, STARTED),
