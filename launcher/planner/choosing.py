@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 from msgspec import Struct
 
@@ -16,8 +17,9 @@ from launcher.planner.division import (
     uses_every_cpu,
 )
 from launcher.planner.effort import Effort
-from launcher.planner.reserve import Reservation, combinations, reservations
-from launcher.planner.stock import Stock, by_node, least, loosened, regime_of
+from launcher.planner.fitting import all_options, fits, fitting, loosest_items
+from launcher.planner.reserve import Options, Reservation, combinations, reservations
+from launcher.planner.stock import Stock, by_node, least
 from launcher.planner.supply import Area
 from launcher.vmi.guest import Topology
 
@@ -48,8 +50,13 @@ def rank(areas: Sequence[Area], topology: Topology, housekeeping: int, *, proved
     All of them, unless they are so many that the work would pass the limit; terms 4 to 6 are then a heuristic. Where
     their costs are not `proved` to be bounds (caches that span nodes) none is left out for its cost.
     """
-    choices = _leading(areas, topology, housekeeping)
-    bound = _bound(areas, choices, topology) if proved else -1
+    options = all_options(areas, topology, housekeeping)
+    choices = _leading(areas, options, topology, housekeeping)
+    bound = 0 if proved else -1
+    loosest = _loosest(areas, options, choices, topology) if proved else None
+    if loosest is not None:
+        bound = loosest.cost
+        choices = _fitting_first(areas, options, choices, loosest, topology)
     left = _choice_limit(items_of(areas, choices[0]), topology)
     ranked: list[tuple[tuple[int, int, tuple[int, ...]], Choice]] = []
     for choice in _divided(areas, choices, topology):
@@ -86,26 +93,36 @@ def _choice_limit(items: Sequence[Item], topology: Topology) -> int:
     return max(1, _WORK_LIMIT // search_size(items))
 
 
-def _bound(areas: Sequence[Area], choices: Sequence[Sequence[Reservation]], topology: Topology) -> int:
-    """Bound the cost of every choice from below: each area may do for the guest what it may with any of them."""
+def _loosest(
+    areas: Sequence[Area], options: Sequence[Options], choices: Sequence[Sequence[Reservation]], topology: Topology
+) -> Division | None:
+    """Divide the areas as if each did for the guest what it may with any choice: none of them costs less."""
     if len(choices) == 1 or uses_every_cpu(items_of(areas, choices[0]), topology):
-        return 0
-    regime = regime_of(sum((option.stock for option in choices[0]), Stock()), topology.sockets * topology.cores)
-    stocks = [
-        loosened({option.stock for option in options}, regime, topology.threads)
-        for options in zip(*choices, strict=True)
-    ]
-    items = [
-        Item(node=area.node, caches=len(area.caches), stock=stock) for area, stock in zip(areas, stocks, strict=True)
-    ]
+        return None
+    items = loosest_items(areas, options, choices[0], topology)
     if outline(items, topology).least_price or (search_size(items) > SEARCH_LIMIT and not one_to_a_node(items)):
-        return 0
-    return divide(items, topology).cost
+        return None
+    return divide(items, topology)
 
 
-def _leading(areas: Sequence[Area], topology: Topology, housekeeping: int) -> list[tuple[Reservation, ...]]:
+def _fitting_first(
+    areas: Sequence[Area],
+    options: Sequence[Options],
+    choices: Sequence[tuple[Reservation, ...]],
+    division: Division,
+    topology: Topology,
+) -> list[tuple[Reservation, ...]]:
+    """Put those choices first with which the division can be kept."""
+    first = [chosen for chosen in choices if fits(areas, chosen, division, topology)]
+    if not first:
+        first = list(islice(fitting(areas, options, choices[0], division, topology), 1))
+    return [*first, *(chosen for chosen in choices if chosen not in first)]
+
+
+def _leading(
+    areas: Sequence[Area], options: Sequence[Options], topology: Topology, housekeeping: int
+) -> list[tuple[Reservation, ...]]:
     """Find the least terms 1 to 3 and the choices that reach them, those first that keep to the largest node."""
-    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
     guest_cores = topology.sockets * topology.cores
     judged = []
     for chosen in combinations(options, housekeeping, CLASS_LIMIT):

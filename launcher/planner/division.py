@@ -25,6 +25,7 @@ from launcher.planner.candidates import (
     search_size,
     useful,
 )
+from launcher.planner.crossing import divide_across
 from launcher.planner.effort import Effort, TooLong
 from launcher.planner.forest import Plot, grow
 from launcher.planner.grouping import Grouping, groupings, may_stop, members_of
@@ -169,6 +170,20 @@ def divide_finely(items: Sequence[Item], topology: Topology, effort: Effort | No
     return Division(cost=cost, groups=_ascending(Group(items=found, sockets=sockets) for found, sockets in groups))
 
 
+def divide_across_nodes(
+    items: Sequence[Item], topology: Topology, promise: tuple[int, int, int], effort: Effort
+) -> Division | None:
+    """Divide areas as `divide` where guest sockets cross nodes, given what terms 4 and 5 are; see `crossing`."""
+    crossings, used, _ = promise
+    found = divide_across(items, topology, crossings, used, effort)
+    if found is None:
+        return None
+    cache_crossings, bounded = found
+    counts = handed_out([(group.low, group.high) for group in bounded], topology.sockets)
+    groups = [Group(items=group.items, sockets=count) for group, count in zip(bounded, counts, strict=True)]
+    return Division(cost=(crossings << TERM | used) << TERM | cache_crossings, groups=_ascending(groups))
+
+
 def _ascending(groups: Iterable[Group]) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: group.items))
 
@@ -212,6 +227,6 @@ def _division(best: Grouping, problem: Problem) -> Division:
     counts = handed_out([(span.low, span.high) for span in spans], problem.topology.sockets)
     groups = tuple(
         Group(items=members, sockets=count)
-        for members, count in zip(members_of(spans, problem.kinds), counts, strict=True)
+        for members, count in zip(members_of([span.areas for span in spans], problem.kinds), counts, strict=True)
     )
     return Division(cost=best.cost - (problem.whole.least_price << (3 * TERM)), groups=_ascending(groups))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from launcher.planner.candidates import FIELD, Kind, Problem, Span
@@ -76,7 +76,7 @@ def may_idle(stock: Stock, regime: Regime) -> bool:
             return not stock.wholes
 
 
-def members_of(spans: Sequence[Span], kinds: Sequence[Kind]) -> list[tuple[int, ...]]:
-    """Choose the items of each group, of each kind the first ones that are left."""
+def members_of(groups: Iterable[int], kinds: Sequence[Kind]) -> list[tuple[int, ...]]:
+    """Choose the items of each group (packed counts), of each kind the first ones that are left."""
     left = {kind: list(kind.members) for kind in kinds}
-    return [tuple(sorted(left[kind].pop(0) for kind in kinds for _ in range(kind.count(span.areas)))) for span in spans]
+    return [tuple(sorted(left[kind].pop(0) for kind in kinds for _ in range(kind.count(areas)))) for areas in groups]

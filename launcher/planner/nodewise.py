@@ -126,7 +126,7 @@ def _groups(
     extra = sockets - filling.low
     for node, grouping in _steps(filling):
         spans = list(grouping.spans())
-        for span, group in zip(spans, members_of(spans, problems[node].kinds), strict=True):
+        for span, group in zip(spans, members_of([span.areas for span in spans], problems[node].kinds), strict=True):
             more = min(extra, span.high - span.low)
             extra -= more
             if span.low + more:

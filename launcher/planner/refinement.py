@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from launcher.planner.candidates import TERM, Item, search_size
 from launcher.planner.choosing import CLASS_LIMIT, Choice, cpus_left, items_of, plain_items
-from launcher.planner.division import divide_finely, uses_every_cpu
+from launcher.planner.division import Division, divide_across_nodes, divide_finely, uses_every_cpu
 from launcher.planner.effort import Effort
+from launcher.planner.fitting import all_options, fitting, loosest_items
 from launcher.planner.remainders import alone_or_paired
 from launcher.planner.reserve import Reservation, combinations, reservations
 from launcher.planner.shelf import refined
@@ -22,6 +23,8 @@ from launcher.vmi.guest import Topology
 _CHOICE_WORK = 1_600
 # Steps of the searches for term 6 where every CPU is used, all together: some hundredths of a second.
 _EFFORT = 8_000
+# Steps of the searches for term 6 where CPUs are left over and sockets cross nodes, all together: a tenth of a second.
+_CROSSING_EFFORT = 8_000
 # Choices of caches for the housekeeping where CPUs are left over: each of the eight of one node, for one CPU.
 _SPARE_LIMIT = 8
 # Such choices times pairs of areas and group inside each node, and what two nodes cost beside.
@@ -49,13 +52,33 @@ def refine(nodes: Sequence[Area], ranked: Sequence[Choice], topology: Topology) 
     areas = [fine for node in nodes for fine in refined(node)]
     if uses_every_cpu(items_of(nodes, tied[0].reservations), topology):
         return _used_up(areas, _candidates(nodes, areas, tied, topology), topology)
-    limit = _spare_limit(areas, topology)
+    return _beside_spare(nodes, areas, tied, topology)
+
+
+def _beside_spare(
+    nodes: Sequence[Area], areas: Sequence[Area], tied: Sequence[Choice], topology: Topology
+) -> list[Choice]:
+    """Take the housekeeping of what the best division leaves, or where that does not do compare a few choices."""
+    promise, effort = tied[0].division.promise, Effort(steps=_CROSSING_EFFORT)
+    options = all_options(areas, topology, sum(option.cpus for option in tied[0].reservations))
+    finer = next(_finer(nodes, tied, topology))
+    loosest = _divided(loosest_items(areas, options, finer, topology), topology, promise, effort)
+    if loosest is not None:
+        for chosen in fitting(areas, options, finer, loosest, topology):
+            return [Choice(reservations=chosen, division=loosest)]
     choices = [
         Choice(reservations=chosen, division=division)
-        for chosen in islice(_finer(nodes, tied, topology), limit)
-        if (division := divide_finely(items_of(areas, chosen), topology)) is not None
+        for chosen in islice(_finer(nodes, tied, topology), _spare_limit(areas, topology))
+        if (division := _divided(items_of(areas, chosen), topology, promise, effort)) is not None
     ]
     return sorted(choices, key=lambda choice: choice.division.cost)
+
+
+def _divided(
+    items: Sequence[Item], topology: Topology, promise: tuple[int, int, int], effort: Effort
+) -> Division | None:
+    division = divide_finely(items, topology)
+    return divide_across_nodes(items, topology, promise, effort) if division is None else division
 
 
 def _used_up(areas: Sequence[Area], candidates: Sequence[_Candidate], topology: Topology) -> list[Choice]:
