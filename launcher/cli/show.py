@@ -17,7 +17,7 @@ from launcher.observe.logs import LogFormat, resolved
 from launcher.observe.outlet import STDERR, STDOUT, Outlet
 from launcher.observe.qemulog import QEMULog
 from launcher.observe.tables import ThreadRow, placement_table, threads_table
-from launcher.observe.text import console_line
+from launcher.observe.text import console_line, counted
 from launcher.planner.model import Pinning
 from launcher.supervise.drift import required_threads
 from launcher.supervise.lifecycle import Adopted
@@ -29,7 +29,8 @@ _log = logging.getLogger(__name__)
 
 def show_plan(options: Namespace, pinning: Pinning) -> None:
     """Log that the placement is made, its warnings, and show it to people as a table."""
-    _log.info("planned: %d vCPUs on CPU %s", len(pinning.vcpus), pinning.cpuset)
+    pinned = counted(len(pinning.vcpus), "vCPU") if pinning.vcpus else "all vCPUs together"
+    _log.info("planned: %s on CPU %s", pinned, pinning.cpuset)
     for warning in pinning.warnings:
         _log.warning("planned: %s", warning)
     if _for_people(options):

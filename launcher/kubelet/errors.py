@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from launcher.errors import DoesNotFit
 
+_PARITY = (
+    ", or, where an isolated emulator makes the count uneven, set the annotation "
+    "alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity"
+)
+
 
 class NotEnoughCPUs(DoesNotFit):
     """Fewer CPUs can be given away exclusively than the container asks for."""
@@ -38,8 +43,7 @@ class SMTAlignmentError(DoesNotFit):
         rounded = -(-self.requested // self.cpus_per_core) * self.cpus_per_core
         return (
             f"requested {self.requested} CPUs, which is no multiple of the {self.cpus_per_core} CPUs of a core "
-            f"(full-pcpus-only); request {rounded}, or, where an isolated emulator makes the count uneven, set the "
-            "annotation alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity"
+            f"(full-pcpus-only); request {rounded}{_PARITY if rounded == self.requested + 1 else ''}"
         )
 
 

@@ -9,6 +9,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, Host
 from launcher.planner.model import Cell
+from launcher.quantity import Quantity
 from launcher.vmi.guest import Guest, GuestMemory
 
 
@@ -56,9 +57,8 @@ def free_pages(host: Host, page_bytes: int) -> Mapping[int, int]:
 
 def _pages(memory: GuestMemory, page_bytes: int) -> int:
     if memory.guest_bytes % page_bytes:
-        raise DoesNotFit(
-            f"the guest's memory of {memory.guest_bytes} bytes is not a whole number of pages of {page_bytes} bytes"
-        )
+        guest, page = (Quantity.of_units(size, binary=True) for size in (memory.guest_bytes, page_bytes))
+        raise DoesNotFit(f"the guest's memory of {guest} is not a whole number of pages of {page}")
     return memory.guest_bytes // page_bytes
 
 

@@ -9,6 +9,7 @@ from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.demand import CPUDemand
 from launcher.planner.supply import free_cores
+from launcher.quantity import Quantity
 from launcher.vmi.guest import Guest
 
 PARITY_ANNOTATION = "alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity"
@@ -65,8 +66,9 @@ def cores_across_nodes(guest: Guest, cpus: Iterable[CPU], demand: CPUDemand) -> 
 
 def too_few_pages(node: int, needed: int, free: int, page_bytes: int) -> DoesNotFit:
     """Say which node lacks huge pages, and how many."""
+    size = Quantity.of_units(page_bytes, binary=True)
     return DoesNotFit(
-        f"node {node} has {free} free huge pages of {page_bytes} bytes, the guest's cell there needs {needed}: "
+        f"node {node} has {free} free huge pages of {size}, the guest's cell there needs {needed}: "
         f"free or reserve {needed - free} more on that node"
     )
 

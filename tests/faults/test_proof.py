@@ -122,7 +122,7 @@ def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launc
     assert destroy(adopter) == 9
     assert not lines_of(adopter, "drifted|differs")
     anew = launch(manifest(cores=1))
-    anew.wait_for("planned: 1 vCPUs")
+    anew.wait_for("planned: 1 vCPU on")
     anew.wait_for("phase: running")
     assert destroy(anew) == 9
 

@@ -165,6 +165,15 @@ def test_a_refused_alignment_carries_the_numbers_and_the_exit_status_of_what_doe
     assert "EmulatorThreadCompleteToEvenParity" in str(error)
 
 
+def test_the_parity_annotation_is_no_cure_where_it_does_not_fill_the_core() -> None:
+    with pytest.raises(SMTAlignmentError, match=r"no multiple of the 8 CPUs of a core \(full-pcpus-only\); request 8$"):
+        container_cpuset(
+            pod(5),
+            machine(["0-31"], cores=[f"{first}-{first + 7}" for first in range(0, 32, 8)]),
+            parse_options("full-pcpus-only"),
+        )
+
+
 def test_a_sidecar_keeps_its_cpus_while_the_container_runs() -> None:
     request = PodRequests(init_containers=(container(4, name="sidecar", restartable=True),), containers=(container(2),))
     admission = admit(request, S1C4T2, KubeletOptions())

@@ -46,8 +46,7 @@ def test_a_node_that_lacks_huge_pages_is_named_with_need_and_supply() -> None:
     with pytest.raises(DoesNotFit) as refused:
         plan(_guest(2, 2, 2), a_host(2, 2, 2, free_pages={0: 60, 1: 49}), allow("0-7"))
     assert str(refused.value) == (
-        "node 1 has 49 free huge pages of 2097152 bytes, the guest's cell there needs 50: "
-        "free or reserve 1 more on that node"
+        "node 1 has 49 free huge pages of 2Mi, the guest's cell there needs 50: free or reserve 1 more on that node"
     )
 
 
@@ -90,7 +89,7 @@ def test_a_socket_over_two_cells_is_a_warning() -> None:
 
 def test_memory_that_is_no_whole_number_of_pages_is_refused() -> None:
     memory = GuestMemory(guest_bytes=3 * MIB, huge_page_bytes=2 * MIB)
-    with pytest.raises(DoesNotFit, match="3145728 bytes is not a whole number of pages of 2097152 bytes"):
+    with pytest.raises(DoesNotFit, match="memory of 3Mi is not a whole number of pages of 2Mi"):
         plan(a_guest(passthrough=True, memory=memory), a_host(free_pages={0: 9}), allow("0"))
 
 
