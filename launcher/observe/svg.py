@@ -279,7 +279,9 @@ def _arranged(figures: Sequence[_Figure], *, gap: float) -> _Figure:
 
 def _columns(figures: Sequence[_Figure], gap: float) -> int:
     wide = max(figure.width for figure in figures) + gap
-    high = max(figure.height for figure in figures) + gap
+    # The usual height: what one of them holds more than the others makes no other shape of the whole, so that nodes
+    # which are alike look alike.
+    high = sorted(figure.height for figure in figures)[len(figures) // 2] + gap
 
     def ugliness(columns: int) -> float:
         rows = math.ceil(len(figures) / columns)

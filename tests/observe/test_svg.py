@@ -116,3 +116,22 @@ def test_states_are_told_apart_without_colours() -> None:
     document = _document(EXAMPLES["server-2n2l8c2t"]())
     dashed = {element.get("class") for element, _ in _rectangles(document) if element.get("stroke-dasharray")}
     assert dashed == {"spare"}
+
+
+def test_nodes_that_are_alike_look_alike_whatever_their_cpus_carry() -> None:
+    host = host_of(nodes=2, cores=4, contiguous=True)
+    pinning = pinning_of(host, cpuset="0-15", vcpus=(0, 1, 2, 4), emulator="6-7", iothreads=("6-7", "6-7"))
+    cores = [
+        box for element, box in _rectangles(_document(Example(host=host, pinning=pinning))) if _is(element, "core")
+    ]
+    nodes = [
+        box for element, box in _rectangles(_document(Example(host=host, pinning=pinning))) if _is(element, "node")
+    ]
+    columns = [
+        [left - node[0] for left, *_ in cores[first : first + 4]] for node, first in zip(nodes, (0, 4), strict=True)
+    ]
+    assert columns[0] == columns[1]
+
+
+def _is(element: etree._Element, kind: str) -> bool:
+    return element.get("class") == kind
