@@ -13,6 +13,8 @@ from launcher.supervise.commands import Command
 # The launcher answers at once; where it has many clients the oldest of them make way.
 TIMEOUT_S = 5
 _READ_BYTES = 65536
+# The status of a guest with 512 vCPUs takes some 200 kB.
+_MOST_BYTES = 16 << 20
 
 
 class NoLauncher(HypervisorError):
@@ -48,17 +50,20 @@ def _exchange(path: Path, request: bytes) -> bytes:
         try:
             client.connect(str(path))
             client.sendall(request)
-            return _read_all(client)
+            answer = _read_all(client)
         except BlockingIOError:
             raise HypervisorError(f"{path}: the launcher does not answer within {TIMEOUT_S} s") from None
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise NoLauncher(f"{path}: no launcher listens there; --root or --control says where") from error
         except OSError as error:
             raise HypervisorError(f"{path}: {error.strerror or error}") from error
+    if len(answer) > _MOST_BYTES:
+        raise HypervisorError(f"{path}: not a launcher's answer: it is longer than {_MOST_BYTES >> 20} MiB")
+    return answer
 
 
 def _read_all(client: socket.socket) -> bytes:
     found = bytearray()
-    while chunk := client.recv(_READ_BYTES):
+    while len(found) <= _MOST_BYTES and (chunk := client.recv(_READ_BYTES)):
         found += chunk
     return bytes(found)

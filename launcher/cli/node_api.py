@@ -87,7 +87,7 @@ def _message(content: bytes) -> str:
     """Return what a Kubernetes Status says, else the beginning of whatever came."""
     try:
         status = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         status = None
     message = status.get("message") if isinstance(status, dict) else None
     return " ".join(str(message or content[:200].decode("utf-8", "replace")).split()) or "no reason given"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import msgspec
+
+T = TypeVar("T")
 
 
 class ConditionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,9 +77,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_answer(text: bytes) -> Answer:
     """Read the line that a control socket answered; raises ValueError."""
-    return msgspec.json.decode(text, type=Answer)
+    return _decoded(text, Answer)
 
 
 def read_status(text: bytes) -> StatusView:
     """Read a status document; raises ValueError that names the key which is wrong."""
-    return msgspec.json.decode(text, type=StatusView)
+    return _decoded(text, StatusView)
+
+
+def _decoded(text: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error

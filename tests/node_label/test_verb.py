@@ -163,10 +163,11 @@ def test_apply_takes_the_label_back_from_a_node_without_a_state_file(state: Path
     [
         ((403, b'{"kind": "Status", "message": "nodes is\\nforbidden"}'), "403 Forbidden: nodes is forbidden"),
         ((500, b"<html>oops</html>"), "500 Internal Server Error: <html>oops</html>"),
+        ((500, b"[" * 60_000), "500 Internal Server Error: " + "[" * 200),
         ((404, b""), "404 Not Found: no reason given"),
         ((301, b"elsewhere"), "301 Moved Permanently: elsewhere"),
     ],
-    ids=["forbidden", "no status object", "nothing said", "moved"],
+    ids=["forbidden", "no status object", "nested deeper than Python goes", "nothing said", "moved"],
 )
 def test_what_the_api_server_refuses_is_one_line_without_the_token(
     state: Path, in_pod: StandIn, capsys: pytest.CaptureFixture[str], said: tuple[int, bytes], message: str

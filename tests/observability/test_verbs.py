@@ -103,27 +103,35 @@ ANSWERS = {
     "another JSON": b'["ok"]\n',
     "a status of another shape": b'{"ok": true, "status": {"phase": 7}}\n',
     "no status": b'{"ok": true}\n',
+    "a status that is nested deeper than Python goes": b'{"ok": true, "status": ' + b"[" * 200_000,
+    "an answer without an end": b" " * (17 << 20),
 }
 
 
 @pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_of_something_else_is_one_line(answer: bytes, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = (
-        "import socket, sys\n"
+        "import contextlib, socket, sys\n"
+        "answer = sys.stdin.buffer.read()\n"
         "server = socket.socket(socket.AF_UNIX)\n"
         "server.bind(sys.argv[1])\n"
         "server.listen()\n"
         "print(flush=True)\n"
         "client, _ = server.accept()\n"
         "client.recv(100)\n"
-        "client.sendall(eval(sys.argv[2]))\n"
+        "with contextlib.suppress(BrokenPipeError):\n"
+        "    client.sendall(answer)\n"
     )
-    command = [sys.executable, "-S", "-c", code, str(root / "c"), repr(answer)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
+    command = [sys.executable, "-S", "-c", code, str(root / "c")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
         assert other.stdout is not None
+        other.stdin.write(answer)
+        other.stdin.close()
         other.stdout.readline()
         assert main(["status", "--control", str(root / "c")]) == 7
-    assert len(capsys.readouterr().err.splitlines()) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ("longer than 16 MiB" in line) == (answer is ANSWERS["an answer without an end"])
 
 
 def test_the_status_for_programs_is_the_document(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
