@@ -85,19 +85,7 @@ class HypervisorError(LauncherError):
     exit_status = ExitStatus.NOT_STARTED
 
 
-class GuestCrashed(LauncherError):
-    """The guest crashed, or QEMU died."""
-
-    exit_status = ExitStatus.CRASHED
-
-
 class GuestDestroyed(LauncherError):
     """The guest did not power off within the grace period and was destroyed."""
 
     exit_status = ExitStatus.DESTROYED
-
-
-class NotPinned(LauncherError):
-    """The kernel does not report the planned affinity, and no repair made it so."""
-
-    exit_status = ExitStatus.NOT_PINNED

@@ -108,13 +108,7 @@ def _ephemeral(source: EphemeralVolumeSource) -> Ephemeral:
 
 
 def _container_disk(source: ContainerDiskSource, index: int) -> ContainerDisk:
-    return ContainerDisk(
-        image=source.image,
-        index=index,
-        path=source.path or None,
-        pull_secret=source.image_pull_secret or None,
-        pull_policy=source.image_pull_policy,
-    )
+    return ContainerDisk(image=source.image, index=index, path=source.path or None)
 
 
 def _cloud_init(volume: Volume) -> CloudInit | None:

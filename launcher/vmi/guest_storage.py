@@ -84,8 +84,6 @@ class ContainerDisk(Struct, frozen=True, kw_only=True):
     image: str
     index: int
     path: str | None = None
-    pull_secret: str | None = None
-    pull_policy: str | None = None
 
 
 class EmptyDisk(Struct, frozen=True, kw_only=True):

@@ -37,8 +37,6 @@ from launcher.vmi.schema_machine import (
 )
 from launcher.vmi.schema_storage import Disk, Volume
 
-API_VERSION = "kubevirt.io/v1"
-
 
 class ObjectMeta(KubeVirtStruct, frozen=True, kw_only=True):
     """Kubernetes' metadata of an object; the launcher reads name, namespace and annotations."""

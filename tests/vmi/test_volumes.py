@@ -53,7 +53,7 @@ VOLUMES: list[tuple[str, dict[str, object], Volume]] = [
     (
         "an_image",
         {"containerDisk": {"image": "fedora:40", "path": "/a", "imagePullSecret": "s", "imagePullPolicy": "Always"}},
-        ContainerDisk(image="fedora:40", index=0, path="/a", pull_secret="s", pull_policy="Always"),  # noqa: S106
+        ContainerDisk(image="fedora:40", index=0, path="/a"),
     ),
     ("an_image_of_its_own", {"containerDisk": {"image": "fedora", "path": ""}}, ContainerDisk(image="fedora", index=0)),
     ("an_empty_disk", {"emptyDisk": {"capacity": "1Gi"}}, EmptyDisk(capacity_bytes=1 << 30)),
