@@ -162,8 +162,8 @@ class Hypervisor(Protocol):
     def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
 
-        The more memory the guest has, the longer that may take. Without `keeps_variables` its firmware starts with fresh
-        variables.
+        The more memory the guest has, the longer that may take. Without `keeps_variables` its firmware starts with
+        fresh variables.
         """
 
     def command_line(self, xml: str) -> str:
