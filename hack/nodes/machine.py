@@ -88,7 +88,7 @@ def kernel_line(shape: Shape) -> str:
     pages = ",".join(f"{node}:{shape.huge_pages_per_node}" for node in range(shape.nodes))
     return (
         "console=ttyS0 loglevel=4 panic=-1 nowatchdog rcupdate.rcu_cpu_stall_timeout=300 "
-        f"mitigations=off init_on_alloc=0 hugepagesz=2M hugepages={pages}"
+        f"mitigations=off init_on_alloc=0 hugepagesz={shape.huge_page_mib}M hugepages={pages}"
     )
 
 

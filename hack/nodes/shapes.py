@@ -8,7 +8,6 @@ from hack.nodes.errors import NodeError
 
 # ACPI's distance of a node to itself, and what QEMU says of two others where no distances are given.
 LOCAL_DISTANCE, REMOTE_DISTANCE = 10, 20
-HUGE_PAGE_KIB = 2048
 # TCG calls its own "max" an AMD processor, and then shows no threads. Told that `rep movsb` is fast (erms), a kernel
 # copies and clears memory with nothing else, which TCG does byte by byte: two to five times slower (measured).
 _WITH_THREADS = "Skylake-Server,erms=off"
@@ -26,8 +25,9 @@ class Shape:
     nodes: int
     cpu_model: str
     memory_mib_per_node: int = 4096
-    # Of 2 MiB, reserved on each node at boot.
+    # Reserved on each node at boot.
     huge_pages_per_node: int = 1280
+    huge_page_mib: int = 2
     # Rows of ACPI distances; empty where QEMU's own are good enough.
     distances: tuple[tuple[int, ...], ...] = ()
     offline_cpus: frozenset[int] = frozenset()
@@ -68,12 +68,16 @@ SHAPES = (
     ),
     Shape(
         name="kvm-2n",
-        purpose="a real /dev/kvm (AMD's, emulated), two NUMA nodes, no SMT",
+        purpose="a real /dev/kvm (AMD's, emulated), two NUMA nodes, no SMT, huge pages of 1 GiB",
         sockets=2,
         cores=4,
         threads=1,
         nodes=2,
         cpu_model="EPYC,svm=on",
+        # The first node's is in two parts, below and above what PCI has of the first 4 GiB.
+        memory_mib_per_node=5120,
+        huge_pages_per_node=2,
+        huge_page_mib=1024,
         modules=("kvm-amd",),
     ),
     Shape(

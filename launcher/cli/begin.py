@@ -156,7 +156,12 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
     desk.stopwatch.lap("render")
     if desk.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
-    machine = hypervisor.start_paused(domain_name(guest), xml, keeps_variables=guest.board.keeps_variables)
+    machine = hypervisor.start_paused(
+        domain_name(guest),
+        xml,
+        memory_bytes=guest.memory.guest_bytes,
+        keeps_variables=guest.board.keeps_variables,
+    )
     desk.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
     return Found(

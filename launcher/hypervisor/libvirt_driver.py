@@ -34,8 +34,10 @@ _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# A start may have to probe QEMU's capabilities first (2 to 5 s measured on an idle machine, more on a busy node).
+# A start may have to probe QEMU's capabilities first (2 to 5 s measured on an idle machine, more on a busy node). QEMU
+# answers only once huge pages and locked memory are all there, and the kernel clears some GiB a second.
 START_TIMEOUT_S = 120.0
+START_TIMEOUT_S_PER_GIB = 1.0
 # libvirt ends a QEMU by SIGTERM, and by SIGKILL 10 s later; a start that fails so is over at once.
 END_START_S = 20.0
 END_START_INTERVAL_S = 0.1
@@ -248,7 +250,7 @@ class LibvirtHypervisor:
             _log.debug("not reconnected: %s", error)
             return None
 
-    def start_paused(self, name: str, xml: str, *, keeps_variables: bool = True) -> LibvirtMachine:
+    def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> LibvirtMachine:
         """Start a transient domain of this name whose CPUs do not run yet.
 
         VALIDATE: without it libvirt drops a misspelt element silently. Raises HypervisorError with libvirt's words.
@@ -259,7 +261,7 @@ class LibvirtHypervisor:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
         start = Call("start", lambda: self._connection.createXML(xml, flags))
         try:
-            return self._watch(self._told(start, START_TIMEOUT_S, self._is_stopping))
+            return self._watch(self._told(start, start_timeout_s(memory_bytes), self._is_stopping))
         except (DeadlineExceeded, CallAbandoned) as error:
             _log.warning("not started: %s; QEMU is ended", error)
             self._end_start(start, name)
@@ -390,6 +392,11 @@ def _lifecycle_event(event: int, detail: int) -> MachineEvent | None:
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
         return MachineEnded(reason=_END_REASONS.get(detail, EndReason.FAILED))
     return None
+
+
+def start_timeout_s(memory_bytes: int) -> float:
+    """Return how long the start of a guest with so much memory may take."""
+    return START_TIMEOUT_S + START_TIMEOUT_S_PER_GIB * memory_bytes / (1 << 30)
 
 
 def _is_alive(machine: LibvirtMachine) -> bool:

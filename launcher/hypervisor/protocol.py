@@ -159,10 +159,11 @@ class Hypervisor(Protocol):
     def others(self, name: str) -> tuple[str, ...]:
         """Return the names of the other domains that run behind this connection."""
 
-    def start_paused(self, name: str, xml: str, *, keeps_variables: bool = True) -> Machine:
+    def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
 
-        Without `keeps_variables` its firmware starts with fresh variables.
+        The more memory the guest has, the longer that may take. Without `keeps_variables` its firmware starts with
+        fresh variables.
         """
 
     def command_line(self, xml: str) -> str:

@@ -208,7 +208,7 @@ class Container(Launcher):
             folder = self.volumes / name
             folder.mkdir()
             if name == "hugepages":
-                subprocess.run(["mount", "-t", "hugetlbfs", "-o", "pagesize=2M", "hugetlbfs", str(folder)], check=True)
+                _mount_huge_pages(folder, _page_size(pod))
             os.chown(folder, 0, USER)
             folder.chmod(0o2777)
         for mount in mounts.values():
@@ -262,6 +262,17 @@ def _compute(pod: PodManifest) -> dict[str, Any]:
     return cast("dict[str, Any]", container)
 
 
+def _mount_huge_pages(folder: Path, size: str) -> None:
+    command = ("mount", "-t", "hugetlbfs", "-o", f"pagesize={size}", "hugetlbfs", str(folder))
+    subprocess.run(command, check=True)
+
+
+def _page_size(pod: PodManifest) -> str:
+    """Return the one size of huge pages that the Pod's container may have, in the words of mount(8)."""
+    (name,) = (name for name in _compute(pod)["resources"]["limits"] if name.startswith("hugepages-"))
+    return str(name).removeprefix("hugepages-").removesuffix("i")
+
+
 def _words(pod: PodManifest) -> tuple[str, ...]:
     return ("virt-launcher", *_compute(pod)["args"])
 
@@ -290,7 +301,7 @@ def pod_of(vmi: Manifest, *, kvm: bool) -> PodManifest:
 def limits_of(pod: PodManifest) -> dict[str, str]:
     """Return the limits of the Pod's container as its control group has them, memory and huge pages."""
     limits: dict[str, str] = _compute(pod)["resources"]["limits"]
-    files = {"memory": "memory.max", "hugepages-2Mi": "hugetlb.2MB.max"}
+    files = {"memory": "memory.max", "hugepages-2Mi": "hugetlb.2MB.max", "hugepages-1Gi": "hugetlb.1GB.max"}
     return {files[name]: str(parse_quantity(limits[name]).ceil) for name in files if name in limits}
 
 

@@ -53,18 +53,27 @@ class Case(Struct, frozen=True, kw_only=True):
         return parse_quantity(self.manifest["spec"]["domain"]["memory"]["guest"]).ceil
 
     @property
+    def page_bytes(self) -> int:
+        """The size of the huge pages that the guest's memory is in; 0 where it is in none."""
+        huge_pages: dict[str, str] = self.manifest["spec"]["domain"]["memory"].get("hugepages", {"pageSize": "0"})
+        return parse_quantity(huge_pages["pageSize"]).ceil
+
+    @property
     def kvm(self) -> bool:
         """Whether the node has a /dev/kvm for it."""
         return self.shape == KVM
 
 
 def example(name: str) -> Manifest:
-    """Return an example as it stands, but for huge pages: smaller ones, and fewer, for the node clears them slowly."""
+    """Return an example as it stands."""
     manifest: Manifest = yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text())
+    return manifest
+
+
+def with_memory(manifest: Manifest, memory: str) -> Manifest:
+    """Return the manifest with less memory: what is in huge pages is all taken from the machine under the node."""
     domain = manifest["spec"]["domain"]
-    if "hugepages" in domain["memory"]:
-        domain["memory"] = {"guest": "512Mi", "hugepages": {"pageSize": "2Mi"}}
-        domain["resources"]["limits"]["memory"] = "512Mi"
+    domain["memory"]["guest"] = domain["resources"]["limits"]["memory"] = memory
     return manifest
 
 
@@ -93,7 +102,7 @@ CASES = (
     ),
     Case(
         name="two cells of huge pages on two nodes",
-        example="numa-hugepages", manifest=example("numa-hugepages"),
+        example="numa-hugepages", manifest=with_memory(example("numa-hugepages"), "512Mi"),
         shape=SMT, kubelet="full-pcpus-only,distribute-cpus-across-numa", neighbours=(2, 0), vcpus=8, threads=2,
         cells=2,
     ),
@@ -113,7 +122,7 @@ CASES = (
         shape=KVM, vcpus=2, boots=False,
     ),
     Case(
-        name="two vCPUs of four under SCHED_FIFO, locked in huge pages",
+        name="two vCPUs of four under SCHED_FIFO, locked in huge pages of 1 GiB",
         example="realtime", manifest=example("realtime"),
         shape=KVM, neighbours=(1,), vcpus=4, roles=Roles(isolated=1), cells=1,
         realtime=frozenset({2, 3}),

@@ -15,7 +15,6 @@ NODES = Path("/sys/devices/system/node")
 SCHED_OTHER, SCHED_FIFO = 0, 1
 # include/linux/sched.h: the flag of a thread of the kernel's own, in field 9.
 _PF_KTHREAD = 0x00200000
-HUGE_PAGE_BYTES = 2 << 20
 
 
 class Thread(Struct, frozen=True, kw_only=True):

@@ -140,13 +140,21 @@ def test_a_realtime_guest_is_refused_in_one_line_where_the_container_may_not_hav
     assert "--cap-add" in line
 
 
-def test_a_realtime_guests_vcpus_are_fifo_where_podman_adds_the_capability(podman: Podman, folder: Path) -> None:
-    added = confined(folder, "--cap-add", "SYS_NICE")
-    with podman.started(*added, podman.image, *launch("realtime")) as container:
+@pytest.mark.parametrize(
+    ("right", "bounded_by"),
+    [
+        pytest.param(("--cap-add", "SYS_NICE"), _SYS_NICE, id="the_capability"),
+        pytest.param(("--ulimit", "rtprio=1"), _NONE, id="a_limit_and_no_capability"),
+    ],
+)
+def test_a_realtime_guests_vcpus_are_fifo_where_podman_gives(
+    podman: Podman, folder: Path, right: tuple[str, ...], bounded_by: str
+) -> None:
+    with podman.started(*confined(folder, *right), podman.image, *launch("realtime")) as container:
         container.wait_for(READY)
         assert_pinned(container.qemu(), CPUS)
         assert_realtime(container.qemu())
-        assert_unprivileged(container.qemu(), bounded_by=_SYS_NICE)
+        assert_unprivileged(container.qemu(), bounded_by=bounded_by)
         assert int(status_of(container.qemu())["VmLck"].split()[0]) >= 64 * 1024
         assert container.stop(GRACE_S + 30) == 0, container.output()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hack.nodes.shapes import HUGE_PAGE_KIB, Shape, shape_named
+from hack.nodes.shapes import Shape, shape_named
 from launcher.cpuset import CPUSet
 
 _CPUS = Path("/sys/devices/system/cpu")
@@ -71,10 +71,8 @@ def _node_memory_mib(node: int) -> int:
 
 
 def test_each_numa_node_has_its_huge_pages_free(shape: Shape) -> None:
-    pages = [
-        int((_NODES / f"node{node}/hugepages/hugepages-{HUGE_PAGE_KIB}kB/free_hugepages").read_text())
-        for node in range(shape.nodes)
-    ]
+    folder = f"hugepages/hugepages-{shape.huge_page_mib * 1024}kB"
+    pages = [int((_NODES / f"node{node}" / folder / "free_hugepages").read_text()) for node in range(shape.nodes)]
     assert pages == [shape.huge_pages_per_node] * shape.nodes
 
 

@@ -13,7 +13,7 @@ from hack.nodes.shapes import SHAPES
 from tests.e2e.boot_sector import POWERED_OFF, READY
 from tests.e2e.containers import Kubelet, run_container
 from tests.e2e.guests import CASES, EXAMPLES, Case
-from tests.e2e.kernel import HUGE_PAGE_BYTES, SCHED_FIFO, SCHED_OTHER, node_of, online_cpus, siblings_of
+from tests.e2e.kernel import SCHED_FIFO, SCHED_OTHER, node_of, online_cpus, siblings_of
 from tests.e2e.seen import Seen, look
 
 _HERE = tuple(case for case in CASES if case.shape == os.environ.get("NODE_SHAPE"))
@@ -144,8 +144,9 @@ def test_each_cell_has_its_memory_on_the_node_of_its_vcpus(seen: Seen) -> None:
 
 
 def test_the_memory_of_cells_is_all_there_in_huge_pages(seen: Seen) -> None:
-    huge = [mapping for mapping in seen.memory if mapping.page_bytes == HUGE_PAGE_BYTES]
+    huge = [mapping for mapping in seen.memory if mapping.page_bytes > os.sysconf("SC_PAGE_SIZE")]
     assert huge == list(seen.cells_memory.values())
+    assert {mapping.page_bytes for mapping in huge} == ({seen.case.page_bytes} if seen.case.cells else set())
     wanted = seen.case.guest_bytes if seen.case.cells else 0
     assert sum(sum(mapping.bytes_on.values()) for mapping in huge) == wanted
 

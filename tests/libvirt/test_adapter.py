@@ -13,7 +13,7 @@ from launcher.cpuset import CPUSet
 from launcher.domain.identity import plan_record
 from launcher.domain.read import read_has_run, read_pins, read_plan
 from launcher.errors import HypervisorError
-from launcher.hypervisor.libvirt_driver import LibvirtHypervisor, LibvirtMachine, start_event_loop
+from launcher.hypervisor.libvirt_driver import LibvirtHypervisor, LibvirtMachine, start_event_loop, start_timeout_s
 from launcher.hypervisor.protocol import (
     EndReason,
     MachineEnded,
@@ -58,6 +58,11 @@ def machine(hypervisor: LibvirtHypervisor) -> LibvirtMachine:
     found = hypervisor.find(NAME)
     assert found is not None
     return found
+
+
+def test_a_guest_of_a_tebibyte_has_the_time_to_get_its_memory() -> None:
+    """QEMU answers once the kernel has cleared all of its huge pages, some GiB a second."""
+    assert start_timeout_s(1 << 40) - start_timeout_s(1 << 30) == 1023
 
 
 def test_a_domain_is_found_by_its_name(machine: LibvirtMachine) -> None:

@@ -21,6 +21,7 @@ _TINY = Shape(
     cpu_model="Skylake-Server",
     memory_mib_per_node=512,
     huge_pages_per_node=8,
+    huge_page_mib=4,
     distances=((10, 30), (30, 10)),
     offline_cpus=frozenset({3, 1}),
     modules=("kvm-amd", "overlay"),
@@ -39,7 +40,7 @@ _MACHINE = (
     *("-kernel", "/k/vmlinuz", "-initrd", "/k/initramfs", "-append"),
     (
         "console=ttyS0 loglevel=4 panic=-1 nowatchdog rcupdate.rcu_cpu_stall_timeout=300 "
-        "mitigations=off init_on_alloc=0 hugepagesz=2M hugepages=0:8,1:8"
+        "mitigations=off init_on_alloc=0 hugepagesz=4M hugepages=0:8,1:8"
     ),
 )
 
@@ -78,7 +79,7 @@ def test_a_shape_is_consistent(shape: Shape) -> None:
     nodes = range(shape.nodes)
     assert shape.cpus % shape.nodes == 0
     assert shape.offline_cpus <= frozenset(range(1, shape.cpus)), "CPU 0 cannot go offline"
-    assert shape.huge_pages_per_node * 2 < shape.memory_mib_per_node
+    assert shape.huge_pages_per_node * shape.huge_page_mib < shape.memory_mib_per_node
     assert len(shape.distances) in (0, shape.nodes)
     assert all(shape.distance(one, other) == shape.distance(other, one) for one in nodes for other in nodes)
     assert all(shape.distance(node, node) == 10 for node in nodes)
