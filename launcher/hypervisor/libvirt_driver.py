@@ -78,6 +78,13 @@ _PAUSE_REASONS = {
     libvirt.VIR_DOMAIN_EVENT_SUSPENDED_API_ERROR: "API error",
 }
 
+_WATCHDOG_ACTIONS = {
+    libvirt.VIR_DOMAIN_EVENT_WATCHDOG_NONE: "none",
+    libvirt.VIR_DOMAIN_EVENT_WATCHDOG_PAUSE: "pause",
+    libvirt.VIR_DOMAIN_EVENT_WATCHDOG_RESET: "reset",
+    libvirt.VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF: "poweroff",
+    libvirt.VIR_DOMAIN_EVENT_WATCHDOG_SHUTDOWN: "shutdown",
+}
 
 _CLOSE_REASONS = {
     libvirt.VIR_CONNECT_CLOSE_REASON_ERROR: "an I/O error",
@@ -359,7 +366,9 @@ class LibvirtHypervisor:
 
     def _watchdog_fired(self, _connection: Any, domain: Any, action: int, _opaque: Any) -> None:
         if self._is_ours(domain):
-            self._on_event(MachineAilment(detail=f"the guest's watchdog fired (action {action})"))
+            word = _WATCHDOG_ACTIONS.get(action, f"action {action}")
+            is_end = action == libvirt.VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF
+            self._on_event(MachineAilment(detail=f"the guest's watchdog fired ({word})", is_end=is_end))
 
     def _io_failed(
         self, _connection: Any, domain: Any, source: str, device: str, _action: int, reason: str, _opaque: Any

@@ -57,9 +57,10 @@ class MachineRebooted(Struct, frozen=True, kw_only=True):
 
 
 class MachineAilment(Struct, frozen=True, kw_only=True):
-    """Something went wrong inside the guest or with its disks that does not by itself end it."""
+    """Something went wrong inside the guest or with its disks; it ends for it only where `is_end` says so."""
 
     detail: str
+    is_end: bool = False
 
 
 class AgentChanged(Struct, frozen=True, kw_only=True):

@@ -239,7 +239,9 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             return state, (Action.RECONNECT,)
         case Reconnected():
             return _reconnected(state, running=event.running)
-        case MachineRebooted() | MachineAilment() | AgentChanged():
+        case MachineAilment():
+            return _ailing(state, event), ()
+        case MachineRebooted() | AgentChanged():
             return state, ()
         case _:
             assert_never(event)
@@ -349,6 +351,13 @@ def _shut_down(state: State, *, by_guest: bool) -> Step:
         _POWERED_OFF if by_guest else Outcome(status=ExitStatus.CRASHED, reason="QEMU was told to end by a signal")
     )
     return replace(state, verdict=verdict, ask_again_s=None), ()
+
+
+def _ailing(state: State, event: MachineAilment) -> State:
+    """Remember what the guest is about to end of; a verdict that was there before stays."""
+    if not event.is_end or state.verdict is not None:
+        return state
+    return replace(state, verdict=Outcome(status=ExitStatus.CRASHED, reason=event.detail), ask_again_s=None)
 
 
 def _ended(state: State, event: MachineEnded) -> State:

@@ -85,8 +85,8 @@ def test_a_thread_that_is_moved_again_and_again_is_told_of_and_left_alone(
     def moved_back_or_given_up() -> bool:
         return os.sched_getaffinity(tid) == {planned} or bool(lines_of(watched, "flapping: worker"))
 
-    for _quarrel in range(12):
-        taskset(tid, other)
+    for _quarrel in range(40):
+        os.sched_setaffinity(tid, {other})
         wait_until(moved_back_or_given_up, "the launcher has answered")
         if lines_of(watched, "flapping: worker"):
             break

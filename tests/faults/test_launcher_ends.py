@@ -8,12 +8,13 @@ import signal
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
-from tests.faults.places import PATIENCE_S, qemu_below, wait_until
+from tests.faults.places import PATIENCE_S, qemu_below, running_below, wait_until
 from tests.processes import is_running
 from tests.qemu.guests import Launcher, manifest
 
@@ -49,7 +50,9 @@ def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, mome
     wait_until(lambda: moment(killed), "the moment has come")
     killed.signal(signal.SIGKILL)
     killed.wait()
+    wait_until(lambda: set(running_below(killed.root)) <= {qemu_below(killed.root)}, "nothing is left but QEMU")
     left = qemu_below(killed.root)
+    is_waiting = left is not None and bool(lines_of(killed, "defined: ")) and run_state(killed.root) == "prelaunch"
     successor = launch(manifest(cores=1))
     successor.wait_for("verified: ")
     successor.wait_for("phase: running")
@@ -59,13 +62,18 @@ def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, mome
     assert adopted == (pid == left), "there is one QEMU: the one that was left, or a new one in its place"
     if lines_of(killed, "phase: running"):
         assert adopted, "a guest that ran goes on running"
-    if lines_of(killed, "defined: ") and not lines_of(killed, "asked: resume"):
+    if is_waiting:
         successor.wait_for("adopted: tests_demo, paused: it has not run yet")
     assert destroy(successor) == 9
 
 
-def on_monitor(root: Path, *commands: str) -> None:
-    """Have QEMU do this, past any libvirt; its monitor is free once the launcher is gone."""
+def run_state(root: Path) -> str:
+    """Return what QEMU says of itself: a guest is prelaunch until its first resume."""
+    return str(on_monitor(root, "query-status")["status"])
+
+
+def on_monitor(root: Path, *commands: str) -> dict[str, Any]:
+    """Have QEMU do this, past any libvirt, and return its last answer; the monitor is free without a launcher."""
     (path,) = root.glob("lib/qemu/domain-*/monitor.sock")
     with socket.socket(socket.AF_UNIX) as monitor:
         monitor.settimeout(PATIENCE_S)
@@ -74,8 +82,9 @@ def on_monitor(root: Path, *commands: str) -> None:
             for command in ("qmp_capabilities", *commands):
                 lines.write(json.dumps({"execute": command}))
                 lines.flush()
-                while "return" not in json.loads(lines.readline()):
+                while "return" not in (answer := json.loads(lines.readline())):
                     pass
+    return dict(answer["return"])
 
 
 def test_a_guest_that_ran_unmarked_and_was_paused_is_not_woken_by_the_next_launcher(launch: Launch) -> None:

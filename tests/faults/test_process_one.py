@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import suppress
 
 import pytest
 
@@ -45,7 +46,9 @@ def test_orphans_are_reaped_and_a_signal_ends_everything_in_order(contained: Lau
 
     def ended() -> bool:
         if contained.process.poll() is None and not lines_of(contained, "asked: destroy"):
-            os.kill(launcher, signal.SIGTERM)
+            # It may have ended a moment ago.
+            with suppress(ProcessLookupError):
+                os.kill(launcher, signal.SIGTERM)
         return contained.process.poll() is not None
 
     wait_until(ended, "the launcher has ended")

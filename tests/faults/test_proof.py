@@ -51,12 +51,17 @@ pid_file, cpus = pathlib.Path(sys.argv[1]), {int(cpu) for cpu in sys.argv[2:]}
 print("ready", flush=True)
 while not pid_file.exists() or not pid_file.read_text():
     time.sleep(0.001)
+def is_vcpu(task):
+    try:
+        return (task / "comm").read_text().startswith("CPU ")
+    except OSError:
+        # QEMU's threads come and go while it starts.
+        return False
 while True:
-    for task in pathlib.Path(f"/proc/{int(pid_file.read_text())}/task").iterdir():
-        if (task / "comm").read_text().startswith("CPU "):
-            while True:
-                os.sched_setaffinity(int(task.name), cpus)
-                time.sleep(0.001)
+    for task in filter(is_vcpu, pathlib.Path(f"/proc/{int(pid_file.read_text())}/task").iterdir()):
+        while True:
+            os.sched_setaffinity(int(task.name), cpus)
+            time.sleep(0.001)
     time.sleep(0.001)
 """
 

@@ -124,9 +124,10 @@ def test_a_stopped_qemu_is_still_watched(launch: Launch, two_cpus: tuple[int, in
     launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
     os.kill(pid, signal.SIGSTOP)
-    planned = os.sched_getaffinity(pid)
-    os.sched_setaffinity(pid, {two_cpus[1]})
-    wait_until(lambda: os.sched_getaffinity(pid) == planned, "the stopped QEMU is put right")
+    vcpu, emulator = two_cpus
+    assert os.sched_getaffinity(pid) == {emulator}
+    os.sched_setaffinity(pid, {vcpu})
+    wait_until(lambda: os.sched_getaffinity(pid) == {emulator}, "the stopped QEMU is put right")
     os.kill(pid, signal.SIGCONT)
     assert destroy(launcher) == 9
 

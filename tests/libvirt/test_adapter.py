@@ -23,6 +23,7 @@ from launcher.hypervisor.protocol import (
     MachineState,
 )
 from launcher.planner.model import Pinning
+from tests.faults.places import PATIENCE_S
 
 # libvirt's test driver: one domain that all connections of this process share, and is forgotten with the last of them.
 URI, NAME = "test:///default", "test"
@@ -79,14 +80,20 @@ def test_a_domain_that_is_only_defined_is_none(hypervisor: LibvirtHypervisor, ma
     assert hypervisor.find(NAME) is None
 
 
+def test_the_other_domains_are_those_that_run(hypervisor: LibvirtHypervisor, machine: LibvirtMachine) -> None:
+    assert (hypervisor.others(NAME), hypervisor.others("nobody")) == ((), (NAME,))
+    machine.destroy()
+    assert hypervisor.others("nobody") == ()
+
+
 def test_what_is_done_to_a_machine_comes_back_as_events(machine: LibvirtMachine, events: Events) -> None:
     machine.pause()
-    assert (machine.state(), events.get(timeout=10)) == (MachineState.PAUSED, MachinePaused(reason="asked for"))
+    assert (machine.state(), events.get(timeout=PATIENCE_S)) == (MachineState.PAUSED, MachinePaused(reason="asked for"))
     machine.resume()
-    assert (machine.state(), events.get(timeout=10)) == (MachineState.RUNNING, MachineResumed())
+    assert (machine.state(), events.get(timeout=PATIENCE_S)) == (MachineState.RUNNING, MachineResumed())
     machine.destroy()
     ended = MachineEnded(reason=EndReason.DESTROYED)
-    assert (machine.state(), events.get(timeout=10)) == (MachineState.ENDED, ended)
+    assert (machine.state(), events.get(timeout=PATIENCE_S)) == (MachineState.ENDED, ended)
 
 
 def opened_anew(events: Events) -> LibvirtHypervisor:
@@ -94,7 +101,7 @@ def opened_anew(events: Events) -> LibvirtHypervisor:
 
     An earlier one is gone a moment after it was closed: the thread of the events may still hold it.
     """
-    ends_s = time.monotonic() + 30
+    ends_s = time.monotonic() + PATIENCE_S
     while True:
         opened = LibvirtHypervisor(URI, events.put)
         if opened.find(NAME) is not None:
@@ -110,7 +117,7 @@ def test_a_closed_connection_is_gone_and_all_that_was_done_with_it(event_loop: N
         machine = opened.find(NAME)
         assert machine is not None
         machine.destroy()
-        assert events.get(timeout=10) == MachineEnded(reason=EndReason.DESTROYED)
+        assert events.get(timeout=PATIENCE_S) == MachineEnded(reason=EndReason.DESTROYED)
         opened.close()
         del machine, opened
 
@@ -123,7 +130,7 @@ def test_a_closed_connection_calls_nobody_back(event_loop: None, events: Events)
     machine = opened.find(NAME)
     assert machine is not None
     machine.destroy()
-    assert events.get(timeout=10) == MachineEnded(reason=EndReason.DESTROYED)
+    assert events.get(timeout=PATIENCE_S) == MachineEnded(reason=EndReason.DESTROYED)
     opened.close()
     assert heard.empty()
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from time import sleep
+
+import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import Cpuset, wait_until
+from tests.faults.test_disks import speak
 from tests.libvirt.daemon import PrivateLibvirtd
 from tests.processes import allowed_by_name, is_running, threads_by_name
 from tests.qemu.guests import manifest
@@ -93,6 +97,44 @@ def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Laun
     adopter.wait_for("verified:")
     assert daemon.qemu_pid() == pid
     assert destroy(adopter) == 9
+
+
+def let_the_dog_bite(daemon: PrivateLibvirtd) -> None:
+    """Have the watchdog fire 2 s later, as it does in a guest that started it and then hung.
+
+    Its registers are written past the guest, which stands still meanwhile: the quick clock, then the start (QEMU's
+    hw/watchdog/wdt_i6300esb.c), through the ports for the PCI configuration.
+    """
+    found = re.search(r"Bus +(\d+), device +(\d+), function 0:\s.*PCI device 8086:25ab", daemon.on_monitor("info pci"))
+    assert found is not None
+    card = 1 << 31 | int(found[1]) << 16 | int(found[2]) << 11
+    for register, size, value in ((0x60, "h", 4), (0x68, "b", 2)):
+        daemon.on_monitor(f"o/w 0xcf8 {card | register:#x}")
+        daemon.on_monitor(f"o/{size} 0xcfc {value}")
+
+
+@pytest.mark.parametrize(
+    ("action", "status", "end"),
+    [
+        ("reset", 9, "rebooted: the guest has reset itself"),
+        ("poweroff", 8, r"ended: the guest's watchdog fired \(poweroff\) \(exit status 8\)"),
+    ],
+    ids=["reset", "poweroff"],
+)
+def test_a_watchdog_that_fires_is_told_and_does_what_it_is_for(
+    launch: Launch, daemon: PrivateLibvirtd, action: str, status: int, end: str
+) -> None:
+    vmi = manifest(cores=1, kernel_arguments="guest.acpi=ignore")
+    vmi["spec"]["domain"]["devices"]["watchdog"] = {"name": "dog", "i6300esb": {"action": action}}
+    launcher = launch(vmi)
+    launcher.wait_for("guest: ready")
+    assert speak(launcher.root, "pause").returncode == 0
+    launcher.wait_for("phase: paused")
+    let_the_dog_bite(daemon)
+    assert speak(launcher.root, "resume").returncode == 0
+    launcher.wait_for(rf"ailing: the guest's watchdog fired \({action}\)")
+    launcher.wait_for(end)
+    assert (destroy(launcher) if action == "reset" else launcher.wait()) == status, launcher.output
 
 
 def test_a_libvirtd_that_does_not_answer_keeps_no_launcher_from_ending(launch: Launch, daemon: PrivateLibvirtd) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def parse_reply(answer: bytes) -> Reply:
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     return Reply(status=int(first.split()[1]), headers=headers, content=content)
+
+
+def held() -> tuple[int, int]:
+    """Return how many threads and descriptors this process has."""
+    return threading.active_count(), open_descriptors()
+
+
+def is_no_more_than(before: tuple[int, int]) -> bool:
+    """Tell whether this process has no more of either by now; what an earlier test left may have gone meanwhile."""
+    threads, descriptors = held()
+    return threads <= before[0] and descriptors <= before[1]
 
 
 def open_descriptors() -> int:

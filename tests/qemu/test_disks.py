@@ -127,6 +127,6 @@ def test_a_volume_that_is_not_mounted_is_told_before_anything_starts(
 ) -> None:
     vmi = _vmi(({"disk": {"bus": "virtio"}}, {"persistentVolumeClaim": {"claimName": "data"}}))
     launcher = launch(vmi, "--volumes", str(tmp_path))
-    assert launcher.wait(30) == 3
+    assert launcher.wait() == 3
     assert "spec.volumes[disk0]: no folder" in launcher.output
     assert not (root / "storage").exists()

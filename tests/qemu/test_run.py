@@ -109,7 +109,7 @@ def test_a_lost_pinning_ends_the_guest_under_the_policy_fail(launch: Launch, two
     launcher = launch(manifest(), "--drift", "fail")
     launcher.wait_for("phase: running")
     os.sched_setaffinity(launcher.qemu_pid(), {two_cpus[0]})
-    assert launcher.wait(20) == 10
+    assert launcher.wait() == 10
     assert "drifted: emulator" in launcher.output
 
 
@@ -117,7 +117,7 @@ def test_a_guest_that_ignores_the_button_is_destroyed_after_the_grace_period(lau
     launcher = launch(manifest(kernel_arguments="guest.acpi=ignore"), "--grace-period", "1.5")
     launcher.wait_for("guest: ready")
     launcher.signal(signal.SIGTERM)
-    assert launcher.wait(20) == 9
+    assert launcher.wait() == 9
     assert "not powered off within the grace period of 1.5 s" in launcher.output
 
 
@@ -129,7 +129,7 @@ def test_a_second_signal_destroys_at_once(launch: Launch) -> None:
     # Sooner it would be the same wish (Timing.repeat_s).
     time.sleep(0.3)
     launcher.signal(signal.SIGINT)
-    assert launcher.wait(20) == 9
+    assert launcher.wait() == 9
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_qemus_death_is_a_crash_and_says_how(launch: Launch, number: signal.Sign
     launcher = launch(manifest())
     launcher.wait_for("phase: running")
     os.kill(launcher.qemu_pid(), number)
-    assert launcher.wait(20) == 8
+    assert launcher.wait() == 8
     launcher.wait_for(words)
 
 
@@ -174,7 +174,7 @@ def test_a_second_launcher_over_one_root_is_refused_and_the_guest_goes_on(launch
     first = launch(manifest())
     first.wait_for("phase: running")
     second = launch(manifest())
-    assert second.wait(20) == 7
+    assert second.wait() == 7
     second.wait_for(rf"another launcher \(pid {first.process.pid}\) works over this root")
     first.end_by_force()
 
@@ -183,7 +183,7 @@ def test_a_qemu_that_is_not_there_is_one_clear_line(launch: Launch, tmp_path: Pa
     template = tmp_path / "template.xml"
     template.write_text("<domain><devices><emulator>/nonexistent/qemu</emulator></devices></domain>")
     launcher = launch(manifest(), "--template", str(template))
-    assert launcher.wait(30) == 7
+    assert launcher.wait() == 7
     launcher.wait_for("virt-launcher: start: .*/nonexistent/qemu")
     assert "Traceback" not in launcher.output
 
@@ -192,13 +192,13 @@ def test_a_misspelt_element_of_the_template_is_refused_and_nothing_is_left(launc
     template = tmp_path / "template.xml"
     template.write_text("<domain><devices><memballoonn model='none'/></devices></domain>")
     launcher = launch(manifest(), "--template", str(template))
-    assert launcher.wait(30) == 7
+    assert launcher.wait() == 7
     launcher.wait_for("virt-launcher: start: .*XML document failed to validate")
 
 
 def test_a_guest_that_does_not_fit_is_refused_with_the_numbers(launch: Launch) -> None:
     launcher = launch(manifest(cores=3))
-    assert launcher.wait(30) == 5
+    assert launcher.wait() == 5
     assert "Traceback" not in launcher.output
 
 
@@ -206,7 +206,7 @@ def test_sigterm_before_the_guest_runs_ends_the_launcher_and_leaves_nothing(laun
     launcher = launch(manifest())
     launcher.wait_for("cpuset:|planned:")
     launcher.signal(signal.SIGTERM)
-    assert launcher.wait(60) == 9
+    assert launcher.wait() == 9
     assert list((root / "run/qemu").glob("tests_demo.*")) == []
 
 

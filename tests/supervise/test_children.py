@@ -15,6 +15,7 @@ import os, signal, subprocess, sys, time, uuid
 from launcher.hypervisor.process import find_qemu
 from launcher.supervise import children
 children.FORSAKEN_S = float(sys.argv[1])
+children.EXPLANATION_S = 30.0
 reaper = children.ChildReaper()
 SLEEP = "import time; time.sleep(60)"
 

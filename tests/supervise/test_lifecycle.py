@@ -267,6 +267,35 @@ LIVES = (
         status=None,
     ),
     Life(
+        id="a watchdog that switches the guest off is why it ended",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (1, RESUMED),
+            (2, MachineAilment(detail="the guest's watchdog fired (poweroff)", is_end=True)),
+            (2, QEMUGone(how="exit status 0")),
+            (3, ENDED_FAILED),
+        ),
+        actions=(PROVE, RESUME, NOTHING, NOTHING, NOTHING, NOTHING),
+        status=ExitStatus.CRASHED,
+        reason="the guest's watchdog fired (poweroff)",
+    ),
+    Life(
+        id="a watchdog that fires while the guest is being ended by force changes nothing",
+        events=(
+            (0, STARTED),
+            (1, PROVED),
+            (1, RESUMED),
+            (2, TERM),
+            (3, TERM),
+            (3, MachineAilment(detail="the guest's watchdog fired (poweroff)", is_end=True)),
+            (4, ENDED_DESTROYED),
+        ),
+        actions=(PROVE, RESUME, NOTHING, ASK, DESTROY, NOTHING, NOTHING),
+        status=ExitStatus.DESTROYED,
+        reason="destroyed: SIGTERM came while it was shutting down",
+    ),
+    Life(
         id="a connection that is there again has the guest proved again, whatever was missed meanwhile",
         events=(
             (0, STARTED),
