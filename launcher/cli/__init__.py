@@ -22,7 +22,10 @@ def command() -> NoReturn:
     take altogether (`make bench`); the kernel frees it at once. What is open by now was closed by whoever opened it.
     """
     open_missing_streams()
-    status = main()
+    try:
+        status = main()
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else ExitStatus.POWERED_OFF
     for stream in (sys.stdout, sys.stderr):
         # What cannot be written any more changes nothing of what was done.
         with suppress(OSError, ValueError):

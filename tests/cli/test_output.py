@@ -37,7 +37,7 @@ def run_in_shell(command: str, **environment: str) -> subprocess.CompletedProces
     return subprocess.run(
         words,
         cwd=CHECKOUT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
         capture_output=True,
         text=True,
         errors="surrogateescape",
@@ -65,10 +65,13 @@ def test_what_is_wrong_never_goes_to_standard_output() -> None:
     assert (ended.returncode, ended.stdout) == (3, "")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full", "<&- >&- 2>&-"])
 @pytest.mark.parametrize(("command", "status"), [("plan none.yaml", 3), ("plan", 2), ("run none.yaml", 3), ("fly", 2)])
-def test_the_exit_status_is_kept_where_nobody_can_be_told_why(command: str, status: int, redirection: str) -> None:
-    assert run_in_shell(f"{command} {redirection}").returncode == status
+def test_the_exit_status_is_kept_where_nobody_can_be_told_why(
+    command: str, status: int, redirection: str, unbuffered: str
+) -> None:
+    assert run_in_shell(f"{command} {redirection}", PYTHONUNBUFFERED=unbuffered).returncode == status
 
 
 @pytest.mark.parametrize(
