@@ -356,6 +356,12 @@ def _add_setting(
     value = os.environ.get(variable) or default
     if choices is not None and value not in choices:
         verb.error(f"{variable}: {value!r} is none of {', '.join(choices)}")
+    try:
+        if value is not None:
+            # argparse would do so, too, and name the option.
+            type(value)
+    except argparse.ArgumentTypeError as error:
+        verb.error(f"{variable}: {error}")
     verb.add_argument(option, default=value, choices=choices, metavar=metavar, type=type, help=help)
 
 

@@ -249,10 +249,17 @@ def test_a_wrong_command_line_is_usage(arguments: str, wanted: str, capsys: pyte
     assert (ended.value.code, out, len(err.splitlines()), wanted in err) == (2, "", 1, True), err
 
 
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("VIRT_LAUNCHER_DRIFT", "ignore", "'ignore' is none of repair, report, fail, off"),
+        ("VIRT_LAUNCHER_GRACE_PERIOD", "1m", "'1m' is not a number of seconds, zero or more"),
+    ],
+)
 def test_a_wrong_environment_variable_is_usage_and_named(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    variable: str, value: str, wanted: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("VIRT_LAUNCHER_DRIFT", "ignore")
+    monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit) as ended:
         main(["run", "x"])
-    assert (ended.value.code, "VIRT_LAUNCHER_DRIFT: 'ignore' is none of" in capsys.readouterr().err) == (2, True)
+    assert (ended.value.code, f"{variable}: {wanted}" in capsys.readouterr().err) == (2, True)
