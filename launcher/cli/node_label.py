@@ -18,6 +18,7 @@ from launcher.files import read_file
 from launcher.kubelet.node_label import LABEL, Verdict, contradiction, parse_configuration, remedy, verdict_of
 from launcher.kubelet.state import MAX_STATE_BYTES
 from launcher.observe.logs import LogFormat, configure_logging
+from launcher.observe.text import printable
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ def run(options: Namespace) -> ExitStatus:
     verdict = _judge(options)
     show(str(verdict))
     if options.explain:
-        show(_explanation(options, verdict))
+        show("\n".join(map(printable, _explanation(options, verdict).splitlines())))
     elif not verdict.is_static:
         complain(f"virt-launcher: {verdict}: {verdict.reason}")
     if options.apply:

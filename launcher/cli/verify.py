@@ -15,6 +15,7 @@ from launcher.domain.read import ConfiguredPins, read_pins, read_plan, read_uuid
 from launcher.errors import ExitStatus, HypervisorError, UsageError
 from launcher.hypervisor.process import find_qemu
 from launcher.observe.compare import compare, comparison_text
+from launcher.observe.text import printable
 from launcher.planner.document import from_json
 from launcher.planner.model import Pinning
 from launcher.supervise.threads import ThreadObserver
@@ -41,7 +42,7 @@ def run(options: Namespace) -> ExitStatus:
         raise HypervisorError(f"domain {subject.name}: QEMU (pid {subject.pid}) has ended")
     comparisons = compare(subject.plan, subject.configured, observed, vcpus=subject.vcpus)
     width, colour = terminal()
-    show(f"domain {subject.name}, QEMU's pid {subject.pid}: {_compared(subject)}")
+    show(printable(f"domain {subject.name}, QEMU's pid {subject.pid}: {_compared(subject)}"))
     show(comparison_text(comparisons, width=width, colour=colour), end="")
     differs = any(comparison.differs for comparison in comparisons)
     return ExitStatus.NOT_PINNED if differs else ExitStatus.POWERED_OFF

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import AllowedCPUs, Host, Node
-from launcher.observe.text import bytes_in_words, counted
+from launcher.observe.text import bytes_in_words, counted, printable
 
 
 class HostView(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ class HostView(Struct, frozen=True, kw_only=True):
 
 def host_text(view: HostView) -> str:
     """Return the view as lines for people, ending in a newline."""
-    return "\n".join(_lines(view)) + "\n"
+    return "\n".join(map(printable, _lines(view))) + "\n"
 
 
 def _lines(view: HostView) -> Iterator[str]:

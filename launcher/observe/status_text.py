@@ -158,7 +158,8 @@ def _cells(thread: ThreadView, rates: _Rates | None) -> tuple[str, ...]:
         else (_percent(rates.ran), _percent(rates.waited))
     )
     last = "-" if thread.last_cpu is None else str(thread.last_cpu)
-    return (str(thread.tid), printable(thread.name), thread.role, thread.planned, thread.actual, last, *times)
+    texts = map(printable, (thread.name, thread.role, thread.planned, thread.actual))
+    return (str(thread.tid), *texts, last, *times)
 
 
 def _missing(status: StatusView, *, colour: bool) -> Iterator[str]:

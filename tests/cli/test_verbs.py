@@ -105,3 +105,14 @@ def test_a_manifest_comes_from_standard_input_too() -> None:
         env={**os.environ, "PYTHONPATH": str(CHECKOUT)},
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("words", [["host"], ["plan", str(CHECKOUT / "templates/examples/smallest.yaml")]])
+def test_what_a_capture_holds_does_not_steer_the_terminal(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    captured = (CHECKOUT / "tests/hosts/x86-1s1n4c2t-cgroup2.host").read_text()
+    (tmp_path / "a.host").write_text(captured.replace("kubepods", r"kube\x1b[31mpods"))
+    assert main([*words, "--host", str(tmp_path / "a.host")]) == 0
+    shown = capsys.readouterr().out
+    assert ("\x1b" in shown, r"kube\x1b[31mpods" in shown) == (False, True)

@@ -180,6 +180,14 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         assert "\x1b" not in text
 
 
+def test_what_another_program_behind_the_socket_says_does_not_steer_the_terminal() -> None:
+    view = _view(snapshot())
+    evil = "\x1b[2J"
+    thread = replace(view.threads[0], name=evil, role=evil, planned=evil, actual=evil)
+    text = status_text(replace(view, phase=evil, name=evil, threads=(thread,)), width=200, colour=False)
+    assert ("\x1b" in text, text.count(r"\x1b[2J") >= 5) == (False, True)
+
+
 def test_who_waits_longest_comes_first_in_the_live_status() -> None:
     text = status_text(_view(snapshot()), colour=False, change=_change())
     tids = [line.split()[0] for line in text.splitlines() if line[:2] == "47"]
