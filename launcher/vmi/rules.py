@@ -17,6 +17,7 @@ from launcher.vmi.schema import VirtualMachineInstance
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 # Control characters, surrogates and noncharacters: in no XML document, no kernel argument and no sane file name.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_MAX_SUBDOMAIN = 253
 # PATH_MAX and NAME_MAX of Linux (include/uapi/linux/limits.h), the first with its final NUL.
 _MAX_PATH_BYTES = 4095
 _MAX_NAME_BYTES = 255
@@ -41,6 +42,13 @@ def label_fault(text: str) -> str | None:
     if _DNS_LABEL.fullmatch(text):
         return None
     return f"{show(text)} is not a DNS label: 1 to 63 of a-z, 0-9 and -, neither first nor last -"
+
+
+def subdomain_fault(name: str) -> str | None:
+    """Say why this is not a DNS subdomain (RFC 1123, as Kubernetes names most objects), or None where it is one."""
+    if len(name) <= _MAX_SUBDOMAIN and all(label_fault(label) is None for label in name.split(".")):
+        return None
+    return f"{show(name)} is not the name of a Kubernetes object: labels of a-z, 0-9 and -, with dots between them"
 
 
 def text_fault(text: str) -> str | None:

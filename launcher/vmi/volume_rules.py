@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from launcher.errors import Fault
 from launcher.quantity import Quantity
 from launcher.vmi.fieldpath import child, item, show
-from launcher.vmi.rules import Rule, Subject, faults_at, label_fault, path_fault, repeated, text_fault
+from launcher.vmi.rules import Rule, Subject, faults_at, path_fault, repeated, subdomain_fault, text_fault
 from launcher.vmi.schema_storage import (
     CloudInitNoCloudSource,
     ContainerDiskSource,
@@ -48,7 +48,6 @@ SOURCES = {
 }
 MIB = 1 << 20
 _MAX_IMAGE = Quantity.of_units(1 << 60, binary=True)
-_MAX_SUBDOMAIN = 253
 # A disc's label in Joliet's volume descriptor: 16 characters of 2 bytes (ECMA-119, 8.5.6).
 _LABEL = re.compile(r"[A-Za-z0-9_.+-]{1,16}", re.ASCII)
 # A name, a tag and a digest without blanks; what it must look like is the container runtime's affair.
@@ -65,13 +64,6 @@ def unused_volumes(annotations: dict[str, str]) -> frozenset[str]:
     """Return the names of the volumes that are declared unused."""
     listed = annotations.get(UNUSED_ANNOTATION)
     return frozenset() if listed is None else frozenset(name.strip() for name in listed.split(","))
-
-
-def subdomain_fault(name: str) -> str | None:
-    """Say why this is not a DNS subdomain (RFC 1123, as Kubernetes names most objects), or None where it is one."""
-    if len(name) <= _MAX_SUBDOMAIN and all(label_fault(label) is None for label in name.split(".")):
-        return None
-    return f"{show(name)} is not the name of a Kubernetes object: labels of a-z, 0-9 and -, with dots between them"
 
 
 def _counts(subject: Subject) -> Iterator[Fault]:

@@ -27,6 +27,8 @@ POOL = "spec.domain.ioThreads.supplementalPoolThreadCount"
 DISKS = "spec.domain.devices.disks"
 VOLUMES = "spec.volumes"
 NO_LABEL = "is not a DNS label: 1 to 63 of a-z, 0-9 and -, neither first nor last -"
+NO_LABEL_NAME = "is not [prefix/]name: a name of 1 to 63 of A-Z, a-z, 0-9, -, _ and ., a prefix of a-z, 0-9, - and ."
+NO_LABEL_VALUE = "is not a label's value: at most 63 of A-Z, a-z, 0-9, -, _ and ., first and last a letter or digit"
 RESOURCES = "wanted cpu, memory, ephemeral-storage, hugepages-<size> or <vendor>/<name>"
 KVM = "the most that KVM can have"
 MOST = 2**32 - 1
@@ -65,6 +67,26 @@ FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
     ("a_name_with_a_newline", {"metadata.name": "a\n"}, [("metadata.name", f"'a\\n' {NO_LABEL}")]),
     ("a_name_with_xml", {"metadata.name": "a<b/>"}, [("metadata.name", f"'a<b/>' {NO_LABEL}")]),
     ("a_namespace_with_a_slash", {"metadata.namespace": "../a"}, [("metadata.namespace", f"'../a' {NO_LABEL}")]),
+    (
+        "a_label_whose_name_no_object_may_have",
+        {"metadata.labels": {"a b": "c", "a.b/c.D_e-1": "", "a..b/c": "x", "/": "x", "é/a": "x", "a/b/c": "x"}},
+        [
+            ("metadata.labels['a b']", f"the name 'a b' {NO_LABEL_NAME}"),
+            ("metadata.labels['a..b/c']", f"the name 'a..b/c' {NO_LABEL_NAME}"),
+            ("metadata.labels['/']", f"the name '/' {NO_LABEL_NAME}"),
+            ("metadata.labels['é/a']", f"the name 'é/a' {NO_LABEL_NAME}"),
+            ("metadata.labels['a/b/c']", f"the name 'a/b/c' {NO_LABEL_NAME}"),
+        ],
+    ),
+    (
+        "a_label_whose_value_no_object_may_have",
+        {"metadata.labels": {"app": "x\ny", "tier": "-a", "long": "a" * 64, "env": "Prod_1.x"}},
+        [
+            ("metadata.labels.app", f"'x\\ny' {NO_LABEL_VALUE}"),
+            ("metadata.labels.tier", f"'-a' {NO_LABEL_VALUE}"),
+            ("metadata.labels.long", f"'{'a' * 57}'... {NO_LABEL_VALUE}"),
+        ],
+    ),
     (
         "an_annotation_that_changes_the_guest",
         {"metadata.annotations": {"hooks.kubevirt.io/hookSidecars": "[]"}},
