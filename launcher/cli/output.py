@@ -10,12 +10,13 @@ from launcher.errors import HostError
 
 
 def terminal() -> tuple[int, bool]:
-    """Return the width of standard output in columns and whether it shows colours (a terminal, and no NO_COLOR)."""
+    """Return the width of standard output in columns and whether it shows colours (a terminal that has them, and no NO_COLOR)."""
     if not sys.stdout.isatty():
         return 80, False
     import shutil  # noqa: PLC0415 - its compressors take 5 ms, and only a terminal needs it
 
-    return shutil.get_terminal_size().columns, not os.environ.get("NO_COLOR")
+    has_colour = os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+    return shutil.get_terminal_size().columns, has_colour
 
 
 def show(text: str, *, end: str = "\n") -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,26 @@ def test_a_file_name_does_not_steer_the_terminal(verb: str) -> None:
     ended = run_in_shell(f"{verb} \"$(printf 'a\\033[31mb')\"")
     said = ended.stdout + ended.stderr
     assert ("\x1b" in said, r"a\x1b[31mb: cannot be read" in said) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "has_colour"),
+    [
+        pytest.param({"TERM": "xterm", "NO_COLOR": ""}, True, id="a terminal"),
+        pytest.param({"TERM": "xterm", "NO_COLOR": "1"}, False, id="who wants none"),
+        pytest.param({"TERM": "dumb", "NO_COLOR": ""}, False, id="a terminal that has none"),
+    ],
+)
+def test_colours_are_for_terminals_that_have_them(environment: dict[str, str], has_colour: bool) -> None:
+    leader, follower = pty.openpty()
+    program = "from launcher.cli import command; command()"
+    words = [sys.executable, "-c", program, "plan", SMALLEST, "--host", SHAPE]
+    shown = b""
+    with subprocess.Popen(words, cwd=CHECKOUT, env={**os.environ, **environment}, stdout=follower) as launcher:
+        os.close(follower)
+        # Reading ends with an error once the last writer has gone (pty(7)).
+        with suppress(OSError):
+            while said := os.read(leader, 65536):
+                shown += said
+    os.close(leader)
+    assert (launcher.returncode, b"\x1b[" in shown) == (0, has_colour)
