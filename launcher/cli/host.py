@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from launcher.cli.machine import described_host, native_arch, own_affinity, this_machine
+from launcher.cli.machine import described_host, host_in, native_arch, own_affinity, this_machine
 from launcher.cli.output import show
 from launcher.errors import ExitStatus, HostError, UsageError
 from launcher.host.capture import capture, read_capture
@@ -37,9 +37,13 @@ def _view(options: Namespace) -> HostView:
         allowed = read_allowed_cpus(tree, own_affinity())
         check_allowed(allowed, host)
         return _view_of(tree, host, allowed)
-    host, allowed = described_host(options.host)
     path = Path(options.host)
-    return _view_of(read_capture(path), host, allowed) if path.exists() else HostView(host=host, allowed=allowed)
+    if not path.exists():
+        host, allowed = described_host(options.host)
+        return HostView(host=host, allowed=allowed)
+    # Once: it may be a pipe.
+    tree = read_capture(path)
+    return _view_of(tree, *host_in(tree))
 
 
 def _view_of(tree: Tree, host: Host, allowed: AllowedCPUs) -> HostView:

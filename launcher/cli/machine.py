@@ -54,7 +54,7 @@ def described_host(text: str) -> tuple[Host, AllowedCPUs]:
     """
     path = Path(text)
     if path.exists():
-        return _captured_host(path)
+        return host_in(read_capture(path))
     if ":" not in text:
         raise UsageError(f"--host {text}: no such file, and no shape such as 'node:2 core:4 pu:2' either")
     from launcher.host.synthetic import parse_synthetic  # noqa: PLC0415 - used only here, and start-up time counts
@@ -63,8 +63,8 @@ def described_host(text: str) -> tuple[Host, AllowedCPUs]:
     return host, AllowedCPUs(cpus=host.online, source=f"synthetic host {text!r}")
 
 
-def _captured_host(path: Path) -> tuple[Host, AllowedCPUs]:
-    tree = read_capture(path)
+def host_in(tree: Tree) -> tuple[Host, AllowedCPUs]:
+    """Read the host of a capture, and the CPUs that the process which captured it might use."""
     host = read_host(tree, native_arch())
     affinity = read_affinity(tree)
     allowed = read_allowed_cpus(tree, host.online if affinity is None else affinity)

@@ -116,3 +116,12 @@ def test_what_a_capture_holds_does_not_steer_the_terminal(
     assert main([*words, "--host", str(tmp_path / "a.host")]) == 0
     shown = capsys.readouterr().out
     assert ("\x1b" in shown, r"kube\x1b[31mpods" in shown) == (False, True)
+
+
+@pytest.mark.parametrize("verb", ["host", f"plan {CHECKOUT}/templates/examples/smallest.yaml"])
+def test_a_capture_may_come_through_a_pipe(verb: str) -> None:
+    program = f'"{sys.executable}" -c "from launcher.cli import command; command()"'
+    capture = CHECKOUT / "tests/hosts/x86-1s1n4c2t-cgroup2.host"
+    shell = f'cat "{capture}" | {program} {verb} --host /dev/stdin'
+    ended = subprocess.run(["sh", "-c", shell], cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
