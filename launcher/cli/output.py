@@ -10,7 +10,7 @@ from launcher.errors import HostError
 
 
 def terminal() -> tuple[int, bool]:
-    """Return the width of standard output in columns and whether it shows colours (a terminal that has them, and no NO_COLOR)."""
+    """Return the width of standard output in columns, and whether it shows colours (which NO_COLOR forbids)."""
     if not sys.stdout.isatty():
         return 80, False
     import shutil  # noqa: PLC0415 - its compressors take 5 ms, and only a terminal needs it
