@@ -142,12 +142,17 @@ class Life:
 
     def metric(self, name: str, **labels: str) -> float:
         """Return one value of /metrics."""
+        (value,) = self._values(name, labels)
+        return value
+
+    def _values(self, name: str, labels: dict[str, str]) -> tuple[float, ...]:
         families = text_string_to_metric_families(self.get("/metrics"))
         samples = (sample for family in families for sample in family.samples)
-        (value,) = (
-            sample.value for sample in samples if sample.name == f"virt_launcher_{name}" and sample.labels == labels
+        return tuple(
+            float(sample.value)
+            for sample in samples
+            if sample.name == f"virt_launcher_{name}" and sample.labels == labels
         )
-        return float(value)
 
     def vcpus(self) -> dict[int, Thread]:
         """Return the threads of the vCPUs by their numbers."""
@@ -198,11 +203,12 @@ class Life:
         self._wait_for_a_verdict()
 
     def _wait_for_a_verdict(self) -> None:
-        before_s = self.metric("pinning_verified_time_seconds")
-        wait_until(
-            lambda: self.metric("pinning_verified_time_seconds") > before_s,
-            "the launcher has looked again and found all well",
-        )
+        before_s = self._verified_s()
+        wait_until(lambda: self._verified_s() > before_s, "the launcher has looked again and found all well")
+
+    def _verified_s(self) -> float:
+        """Return when the launcher found all well last; 0 while it does not."""
+        return max(self._values("pinning_verified_time_seconds", {}), default=0.0)
 
     def restore(self) -> None:
         """Give the container its first cpuset back."""
