@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 
@@ -175,15 +176,28 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
 
 def _check_alone(hypervisor: Hypervisor, beginning: Beginning) -> None:
     """Raise HypervisorError where another guest runs over this root: the two would share their CPUs, one unwatched."""
-    options = beginning.desk.options
-    if options.connect is not None:
-        return
-    others = hypervisor.others(domain_name(beginning.guest))
-    if others:
-        raise HypervisorError(
-            f"{root_of(options)}: domain {', '.join(others)}, of an earlier launcher, runs over this root; "
-            "run its own manifest to take it over, or give this guest its own --root"
-        )
+    root, is_embedded = root_of(beginning.desk.options), beginning.desk.options.connect is None
+    for other in hypervisor.others(domain_name(beginning.guest)):
+        if (is_embedded or _names(other, root)) and _is_alive(other):
+            raise HypervisorError(
+                f"{root}: domain {other.name}, of an earlier launcher, runs over this root; "
+                "run its own manifest to take it over, or give this guest its own --root"
+            )
+
+
+def _names(machine: Machine, root: Path) -> bool:
+    """Tell whether a domain of a daemon has its sockets below this root; another's that cannot be asked has not."""
+    try:
+        return f"{root}/run/" in machine.xml()
+    except HypervisorError as error:
+        _log.debug("passed over: %s", error)
+        return False
+
+
+def _is_alive(machine: Machine) -> bool:
+    """Tell whether a domain that was found is there indeed: libvirt ends what it cannot take up."""
+    machine.settle()
+    return machine.state() is not MachineState.ENDED
 
 
 def _plan(beginning: Beginning) -> Pinning:

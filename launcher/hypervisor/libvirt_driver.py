@@ -240,12 +240,12 @@ class LibvirtHypervisor:
             return None
         return self._watch(domain) if active else None
 
-    def others(self, name: str) -> tuple[str, ...]:
-        """Return the names of the other domains that run behind this connection."""
+    def others(self, name: str) -> tuple[LibvirtMachine, ...]:
+        """Return the domains of other names that are active behind this connection."""
         active = libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE
         domains = _call("list of domains", lambda: self._connection.listAllDomains(active))
-        machines = [LibvirtMachine(domain, self._host_cpus, self._is_stopping) for domain in domains]
-        return tuple(sorted(machine.name for machine in machines if machine.name != name and _is_alive(machine)))
+        machines = (LibvirtMachine(domain, self._host_cpus, self._is_stopping) for domain in domains)
+        return tuple(machine for machine in machines if machine.name != name)
 
     def find_again(self, name: str) -> LibvirtMachine | None:
         """Open the connection again where it is lost, and find the domain behind it; None where that cannot be yet."""
@@ -406,12 +406,6 @@ def _lifecycle_event(event: int, detail: int) -> MachineEvent | None:
 def start_timeout_s(memory_bytes: int) -> float:
     """Return how long the start of a guest with so much memory may take."""
     return START_TIMEOUT_S + START_TIMEOUT_S_PER_GIB * memory_bytes / (1 << 30)
-
-
-def _is_alive(machine: LibvirtMachine) -> bool:
-    """Tell whether a domain that was found is there indeed: libvirt ends what it cannot take up."""
-    machine.settle()
-    return machine.state() is not MachineState.ENDED
 
 
 def _call(

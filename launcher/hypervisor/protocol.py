@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -157,8 +157,8 @@ class Hypervisor(Protocol):
     def find_again(self, name: str) -> Machine | None:
         """Open the lost connection again and find the domain behind it; None where either is not there yet."""
 
-    def others(self, name: str) -> tuple[str, ...]:
-        """Return the names of the other domains that run behind this connection."""
+    def others(self, name: str) -> Sequence[Machine]:
+        """Return the domains of other names that are active behind this connection."""
 
     def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.

@@ -189,7 +189,7 @@ def test_two_guests_of_one_uuid_over_two_roots_are_told_apart(
                 env=environment_of_a_checkout(),
             )
             assert f"QEMU's pid {qemu}: " in verify.stdout, verify.stderr
-            launcher.wait_for(rf"{qemu}  qemu-system-x86  emulator ")
+            launcher.wait_for(rf"{qemu} +qemu-system-x86 +emulator ")
         assert destroy(second) == 9
     assert destroy(first) == 9
 

@@ -160,6 +160,23 @@ def test_a_guest_is_ended_when_the_grace_period_is_over_and_libvirtd_does_not_an
     assert "not powered off within the grace period of 1 s" in launcher.output
 
 
+def test_another_manifest_over_a_root_whose_guest_still_runs_behind_a_libvirtd_is_refused_too(
+    launch: Launch, daemon: PrivateLibvirtd
+) -> None:
+    killed = launch(manifest(cores=1))
+    killed.wait_for("phase: running")
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    vmi = manifest(cores=1)
+    vmi["metadata"]["name"] = "other"
+    other = launch(vmi)
+    assert other.wait() == 7, other.output
+    assert "domain tests_demo, of an earlier launcher, runs over this root" in other.lines[-1]
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, running")
+    assert destroy(adopter) == 9
+
+
 def test_a_libvirtd_that_is_not_there_is_one_clear_line(launch: Launch, daemon: PrivateLibvirtd) -> None:
     daemon.kill()
     launcher = launch(manifest(cores=1))

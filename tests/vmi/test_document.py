@@ -162,4 +162,4 @@ def test_nothing_stays_open(tmp_path: Path) -> None:
     before = set(Path("/proc/self/fd").iterdir())
     for path in (str(tmp_path), "/dev/zero", "/dev/null", "/proc/self/mem"):
         _refusal(path)
-    assert set(Path("/proc/self/fd").iterdir()) == before
+    assert set(Path("/proc/self/fd").iterdir()) <= before
