@@ -19,11 +19,13 @@ from msgspec import Struct, field
 from launcher.planner.candidates import Item, Problem, outline, pose
 from launcher.planner.effort import Effort, TooLong
 from launcher.planner.grouping import members_of
+from launcher.planner.nodewise import merged, searched
 from launcher.planner.profiles import Profile, Uses
 from launcher.vmi.guest import Topology
 
-# Steps of the search for one value of term 6; where they do not suffice, the next one is tried.
-_TARGET_EFFORT = 3_000
+# Steps of the search for one value of term 6, first from the bound upwards, then downwards from what was found.
+_QUICK_EFFORT = 200
+_THOROUGH_EFFORT = 3_000
 
 
 class Bounded(NamedTuple):
@@ -47,7 +49,10 @@ class _Open(NamedTuple):
 
 
 class _State(NamedTuple):
-    """The first nodes divided: their share of term 6, the sockets of complete groups, terms 4 and 5, the parts."""
+    """The first nodes divided: their share of term 6, the sockets of complete groups, terms 4 and 5, the parts.
+
+    `rank` is that of the last node's profile.
+    """
 
     cost: int
     low: int
@@ -55,18 +60,20 @@ class _State(NamedTuple):
     crossings: int
     used: int
     parts: int
+    rank: int
     opens: tuple[_Open, ...]
     shared: tuple[tuple[tuple[_Where, ...], int, int], ...]
     profiles: tuple[Profile, ...]
 
 
 def divide_across(
-    items: Sequence[Item], topology: Topology, crossings: int, used: int, effort: Effort
+    items: Sequence[Item], topology: Topology, crossings: int, used: int, effort: Effort, *, below: int | None = None
 ) -> tuple[int, list[Bounded]] | None:
     """Divide the areas into groups with the least term 6 for these terms 4 and 5, and say how much it is.
 
     Exact as far as the effort for each value of term 6 reaches, else near the least. None where guest cores cross
-    nodes or are split beside housekeeping, where no groups have these terms, or where the effort does not suffice.
+    nodes or are split beside housekeeping, where no groups have these terms and a term 6 `below` this one (if there is
+    one), or where the effort does not suffice.
     """
     whole = outline(items, topology)
     if whole.least_price:
@@ -74,20 +81,29 @@ def divide_across(
     by_node: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         by_node[item.node].append(index)
-    members = [indices for _, indices in sorted(by_node.items())]
-    problems = [pose([items[index] for index in indices], topology, whole) for indices in members]
+    # The largest nodes come first, equal ones one after the other.
+    alike = sorted(
+        by_node.items(),
+        key=lambda entry: (sorted((items[index].stock for index in entry[1]), reverse=True), entry[0]),
+        reverse=True,
+    )
+    members = [searched(indices, items) for _, indices in alike]
+    problems = [pose([merged(indices, items) for indices in areas], topology, whole) for areas in members]
+    # At most half of the effort goes into the lists of what the nodes may be used for.
+    listing = Effort(steps=effort.steps // 2)
     try:
         search = _Search(
             topology=topology,
             waste=whole.waste,
-            uses=_uses(problems, effort),
+            uses=_uses(problems, listing),
             crossings=crossings,
             used=used,
-            effort=effort,
+            effort=Effort(steps=effort.steps - listing.steps),
         )
-        found = search.best()
+        found = search.best(None if below is None else below - crossings)
     except TooLong:
-        return None
+        found = None
+    effort.steps = listing.steps + search.effort.steps
     return None if found is None else (found.cost + crossings, _groups(found, problems, members))
 
 
@@ -103,19 +119,26 @@ def _uses(problems: Sequence[Problem], effort: Effort) -> list[Uses]:
     return found
 
 
-def _groups(state: _State, problems: Sequence[Problem], members: Sequence[Sequence[int]]) -> list[Bounded]:
+def _groups(state: _State, problems: Sequence[Problem], members: Sequence[Sequence[tuple[int, ...]]]) -> list[Bounded]:
     """Name the items of each group."""
     groups: list[Bounded] = []
     part_items: dict[_Where, tuple[int, ...]] = {}
     for node, profile in enumerate(state.profiles):
         spans = list(profile.closed.spans())
         holders = [span.areas for span in spans] + [part.areas for part in profile.parts]
-        named = [tuple(members[node][index] for index in group) for group in members_of(holders, problems[node].kinds)]
+        named = [
+            tuple(item for index in group for item in members[node][index])
+            for group in members_of(holders, problems[node].kinds)
+        ]
         groups += [Bounded(group, span.low, span.high) for group, span in zip(named, spans, strict=False)]
         part_items |= {(node, position): group for position, group in enumerate(named[len(spans) :])}
     for parts, low, high in state.shared:
         groups.append(Bounded(tuple(sorted(item for part in parts for item in part_items[part])), low, high))
     return groups
+
+
+# The profiles of a node with the guest cores that they deliver and their rank, by their parts and their cost.
+_Profiles = dict[tuple[int, int], list[tuple[int, int, Profile]]]
 
 
 class _Search(Struct):
@@ -129,6 +152,7 @@ class _Search(Struct):
     effort: Effort
     # By the position of the first node to come: what those nodes deliver at most, by parts and cost.
     tables: list[dict[tuple[int, int], int]] = field(default_factory=list)
+    known_profiles: dict[tuple[int, int], _Profiles] = field(default_factory=dict)
     known_least: dict[tuple[int, int, int], int | None] = field(default_factory=dict)
 
     @property
@@ -140,33 +164,39 @@ class _Search(Struct):
     def guest_cores(self) -> int:
         return self.topology.sockets * self.topology.cores
 
-    def best(self) -> _State | None:
-        """Find the groups with the least term 6, the values of it tried from the bound upwards."""
+    def best(self, below: int | None) -> _State | None:
+        """Find the groups with the least term 6: some quickly, near the bound, and then ever better ones."""
         self.tables = self._tabulated()
         least = self.least(0, self.most_parts, self.guest_cores)
-        most = max((cost for _, cost in self.tables[0]), default=0) + self.most_parts
         if least is None:
             return None
-        for target in range(least, most + 1):
-            found = self._tried(target)
-            if found is not None:
-                return found
-        return None
+        most = max(cost for _, cost in self.tables[0]) + self.most_parts if below is None else below - 1
+        quick = (self._tried(target, 1, _QUICK_EFFORT) for target in range(least, most + 1))
+        found = next((state for state in quick if state is not None), None)
+        limit = most + 1 if found is None else found.cost
+        in_a_node = min(self.crossings, self.topology.sockets)
+        while limit > least:
+            tries = (
+                self._tried(limit - 1, number, _THOROUGH_EFFORT) for number in sorted({min(2, in_a_node), in_a_node})
+            )
+            better = next((state for state in tries if state is not None), None)
+            if better is None:
+                break
+            found, limit = better, better.cost
+        return found
 
-    def _tried(self, target: int) -> _State | None:
-        """Look for groups of this cost, first with one part to a node at most; it seldom needs more."""
-        most = min(self.crossings, self.topology.sockets)
-        for in_a_node in sorted({1, min(2, most), most}):
-            effort = Effort(steps=min(self.effort.steps, _TARGET_EFFORT))
-            before = effort.steps
-            try:
-                found = self._reached(target, in_a_node, effort)
-            except TooLong:
-                found = None
-            self.effort.spend(before - effort.steps)
-            if found is not None:
-                return found
-        return None
+    def _tried(self, target: int, in_a_node: int, steps: int) -> _State | None:
+        """Look for groups of this cost with so many parts to a node at most; to look at each profile is not counted."""
+        effort = Effort(steps=0)
+        try:
+            uses = [self._sorted(uses, in_a_node) for uses in self.uses]
+            effort.steps = min(self.effort.steps, steps + sum(len(same) for each in uses for same in each.values()))
+            self.effort.spend(effort.steps)
+            return self._reached(target, uses, effort)
+        except TooLong:
+            return None
+        finally:
+            self.effort.steps += effort.steps
 
     def _tabulated(self) -> list[dict[tuple[int, int], int]]:
         tables: list[dict[tuple[int, int], int]] = [{(0, 0): 0}]
@@ -199,11 +229,10 @@ class _Search(Struct):
             self.known_least[key] = min((c for (n, c), most in table if n <= parts and most >= cores), default=None)
         return self.known_least[key]
 
-    def _reached(self, target: int, in_a_node: int, effort: Effort) -> _State | None:
+    def _reached(self, target: int, uses: Sequence[_Profiles], effort: Effort) -> _State | None:
         """Search, the deepest and then the cheapest first, for groups that cost so much at most."""
-        uses = [[p for number in range(in_a_node + 1) for p in uses.with_parts(number)] for uses in self.uses]
         kept: dict[object, list[_State]] = defaultdict(list)
-        heap = [(0, 0, 0, 0, _State(0, 0, 0, 0, 0, 0, (), (), ()))]
+        heap = [(0, 0, 0, 0, _State(0, 0, 0, 0, 0, 0, 0, (), (), ()))]
         while heap:
             state = heappop(heap)[-1]
             node = len(state.profiles)
@@ -232,31 +261,52 @@ class _Search(Struct):
         left = self.least(node, self.most_parts - state.parts, max(0, self.guest_cores - cores))
         return None if left is None else state.cost + left
 
-    def _further(self, state: _State, profiles: Sequence[Profile], target: int, effort: Effort) -> Iterator[_State]:
-        """Yield what each use of the next node makes of it."""
-        node = len(state.profiles)
-        missing = self.guest_cores - self._cores(state)
-        for profile in profiles:
-            effort.spend()
-            cost, parts = state.cost + profile.cost - len(profile.parts), state.parts + len(profile.parts)
-            cores = max(0, missing - profile.cores(self.topology.cores))
-            left = self.least(node + 1, self.most_parts - parts, cores)
-            if left is not None and cost + left <= target:
-                for joined in self._ways_to_join(state.opens, profile, self.crossings - state.crossings):
-                    effort.spend()
-                    yield from self._joined(state, profile, joined)
+    def _sorted(self, uses: Uses, in_a_node: int) -> _Profiles:
+        """Sort a node's profiles by parts and cost, those first that deliver most."""
+        key = id(uses), in_a_node
+        if key not in self.known_profiles:
+            self.known_profiles[key] = self._sorted_anew(uses, in_a_node)
+        return self.known_profiles[key]
 
-    def _ways_to_join(
-        self, opens: Sequence[_Open], profile: Profile, most: int
-    ) -> Iterator[tuple[tuple[int, int], ...]]:
+    def _sorted_anew(self, uses: Uses, in_a_node: int) -> _Profiles:
+        found: _Profiles = defaultdict(list)
+        profiles = [profile for parts in range(in_a_node, -1, -1) for profile in uses.with_parts(parts)]
+        for rank, profile in enumerate(profiles):
+            parts = len(profile.parts)
+            found[parts, profile.cost - parts].append((profile.cores(self.topology.cores), rank, profile))
+        return {key: sorted(same, key=lambda entry: -entry[0]) for key, same in found.items()}
+
+    def _further(self, state: _State, profiles: _Profiles, target: int, effort: Effort) -> Iterator[_State]:
+        """Yield what each use of the next node makes of it."""
+        node, missing = len(state.profiles), self.guest_cores - self._cores(state)
+        # Equal nodes are interchangeable: their profiles are met in one order only.
+        lowest = state.rank if node and self.uses[node] is self.uses[node - 1] else 0
+        for (parts, cost), same in profiles.items():
+            left = self.most_parts - state.parts - parts
+            for cores, rank, profile in same:
+                effort.spend()
+                if rank < lowest:
+                    continue
+                bound = self.least(node + 1, left, max(0, missing - cores))
+                if bound is None or state.cost + cost + bound > target:
+                    break
+                for joined in self._ways_to_join(state.opens, parts, self.crossings - state.crossings):
+                    effort.spend()
+                    yield from self._joined(state, profile, rank, joined)
+
+    def _ways_to_join(self, opens: Sequence[_Open], parts: int, most: int) -> Iterator[tuple[tuple[int, int], ...]]:
         """Yield the ways to add parts (by position) to open groups, no two to the same; the others open groups."""
-        positions = range(len(profile.parts))
-        for count in range(min(len(positions), len(opens), most) + 1):
-            for chosen in combinations(positions, count):
+        for count in range(min(parts, len(opens), most) + 1):
+            # Each group that stays open, or is opened, costs a crossing later.
+            if len(opens) + parts - 2 * count > most - count:
+                continue
+            for chosen in combinations(range(parts), count):
                 for groups in permutations(range(len(opens)), count):
                     yield tuple(zip(chosen, groups, strict=True))
 
-    def _joined(self, state: _State, profile: Profile, joined: Sequence[tuple[int, int]]) -> Iterator[_State]:
+    def _joined(
+        self, state: _State, profile: Profile, rank: int, joined: Sequence[tuple[int, int]]
+    ) -> Iterator[_State]:
         node = len(state.profiles)
         where, to = [position for position, _ in joined], [group for _, group in joined]
         opens = [group for index, group in enumerate(state.opens) if index not in to]
@@ -266,7 +316,7 @@ class _Search(Struct):
             if position not in where
         ]
         grown = [_grown(state.opens[group], profile, node, position) for position, group in joined]
-        for closed in self._ways_to_close(grown):
+        for closed in self._ways_to_close(grown, self.crossings - state.crossings - len(joined) - len(opens)):
             shared = tuple(self._complete(grown[index]) for index in closed)
             yield _State(
                 cost=state.cost + profile.cost - len(profile.parts),
@@ -275,16 +325,17 @@ class _Search(Struct):
                 crossings=state.crossings + len(joined),
                 used=state.used + bool(profile.parts or profile.high),
                 parts=state.parts + len(profile.parts),
+                rank=rank,
                 opens=_ordered(opens + [group for index, group in enumerate(grown) if index not in closed]),
                 shared=state.shared + shared,
                 profiles=(*state.profiles, profile),
             )
 
-    def _ways_to_close(self, grown: Sequence[_Open]) -> Iterator[tuple[int, ...]]:
-        """Yield the choices of groups with a new part to be complete now."""
+    def _ways_to_close(self, grown: Sequence[_Open], most_open: int) -> Iterator[tuple[int, ...]]:
+        """Yield the choices of groups with a new part to be complete now, so that not too many stay open."""
         size = self.topology.cores
         able = [i for i, group in enumerate(grown) if max(1, -(-group.must // size)) <= group.may // size]
-        for count in range(len(able), -1, -1):
+        for count in range(len(able), max(0, len(grown) - most_open) - 1, -1):
             yield from combinations(able, count)
 
     def _complete(self, group: _Open) -> tuple[tuple[_Where, ...], int, int]:
@@ -312,7 +363,7 @@ def _worthwhile(offers: dict[tuple[int, int], int]) -> dict[tuple[int, int], int
 
 def _keep(kept: dict[object, list[_State]], new: _State) -> bool:
     """Keep a state unless one that was kept is as good."""
-    alike = kept[len(new.profiles), new.crossings, new.used, len(new.opens)]
+    alike = kept[len(new.profiles), new.crossings, new.used, tuple(group[:2] for group in new.opens)]
     if any(_as_good(other, new) for other in alike):
         return False
     alike[:] = [other for other in alike if not _as_good(new, other)]
@@ -321,6 +372,6 @@ def _keep(kept: dict[object, list[_State]], new: _State) -> bool:
 
 
 def _as_good(one: _State, other: _State) -> bool:
-    if one.cost > other.cost or one.low > other.low or one.high < other.high or one.parts > other.parts:
+    if one.cost > other.cost or one.low > other.low or one.high < other.high:
         return False
-    return all(a.may >= b.may and a.must <= b.must for a, b in zip(one.opens, other.opens, strict=True))
+    return one.parts <= other.parts and one.rank <= other.rank

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.planner.candidates import (
     TERM,
@@ -25,7 +26,7 @@ from launcher.planner.candidates import (
     search_size,
     useful,
 )
-from launcher.planner.crossing import divide_across
+from launcher.planner.crossing import Bounded, divide_across
 from launcher.planner.effort import Effort, TooLong
 from launcher.planner.forest import Plot, grow
 from launcher.planner.grouping import Grouping, groupings, may_stop, members_of
@@ -171,17 +172,47 @@ def divide_finely(items: Sequence[Item], topology: Topology, effort: Effort | No
 
 
 def divide_across_nodes(
-    items: Sequence[Item], topology: Topology, promise: tuple[int, int, int], effort: Effort
+    items: Sequence[Item], topology: Topology, nodewise: Sequence[Group], promise: tuple[int, int, int], effort: Effort
 ) -> Division | None:
-    """Divide areas as `divide` where guest sockets cross nodes, given what terms 4 and 5 are; see `crossing`."""
+    """Divide areas as `divide` where guest sockets cross nodes; see `crossing`.
+
+    `nodewise` are groups of whole nodes with terms 4 and 5 as promised: each of them is divided by itself, and then it
+    is looked for something better. None where guest cores cross nodes, or the effort does not suffice.
+    """
     crossings, used, _ = promise
-    found = divide_across(items, topology, crossings, used, effort)
-    if found is None:
-        return None
+    first = _divided_groupwise(items, topology, nodewise, effort) if len(nodewise) > 1 else None
+    below = None if first is None else first.promise[2]
+    found = divide_across(items, topology, crossings, used, effort, below=below)
+    return first if found is None else _of_bounded(found, topology.sockets, crossings, used)
+
+
+def _of_bounded(found: tuple[int, Sequence[Bounded]], sockets: int, crossings: int, used: int) -> Division:
     cache_crossings, bounded = found
-    counts = handed_out([(group.low, group.high) for group in bounded], topology.sockets)
+    counts = handed_out([(group.low, group.high) for group in bounded], sockets)
     groups = [Group(items=group.items, sockets=count) for group, count in zip(bounded, counts, strict=True)]
     return Division(cost=(crossings << TERM | used) << TERM | cache_crossings, groups=_ascending(groups))
+
+
+def _divided_groupwise(
+    items: Sequence[Item], topology: Topology, groups: Sequence[Group], effort: Effort
+) -> Division | None:
+    cost = 0
+    divided: list[Group] = []
+    for group in groups:
+        members, own = [items[index] for index in group.items], replace(topology, sockets=group.sockets)
+        nodes = len({item.node for item in members})
+        division = divide_finely(members, own)
+        if division is None:
+            found = divide_across(members, own, nodes - 1, nodes, effort)
+            if found is None:
+                return None
+            division = _of_bounded(found, group.sockets, nodes - 1, nodes)
+        cost += division.cost
+        divided += [
+            Group(items=tuple(group.items[index] for index in finer.items), sockets=finer.sockets)
+            for finer in division.groups
+        ]
+    return Division(cost=cost, groups=_ascending(divided))
 
 
 def _ascending(groups: Iterable[Group]) -> tuple[Group, ...]:

@@ -85,9 +85,10 @@ def fitting(
 ) -> Iterator[tuple[Reservation, ...]]:
     """Yield choices as good as `best` in terms 1 to 3 that fit the division.
 
-    Of many choices those are looked at first that take of idle areas, on the node with most vCPUs before others.
+    Of many choices those are looked at first that take of idle areas, and of groups with CPUs to spare, on the node
+    with most vCPUs before others.
     """
-    order = _order(areas, division)
+    order = _order(areas, division, topology)
     target = _target(areas, best, topology)
     for ordered in combinations([options[index] for index in order], sum(option.cpus for option in best), _TRIED):
         by_index = dict(zip(order, ordered, strict=True))
@@ -96,14 +97,17 @@ def fitting(
             yield chosen
 
 
-def _order(areas: Sequence[Area], division: Division) -> list[int]:
+def _order(areas: Sequence[Area], division: Division, topology: Topology) -> list[int]:
     """Order the areas so that the combinations which are found first take of the last ones."""
     used: Counter[int] = Counter()
+    spare: dict[int, int] = {}
     for group in division.groups:
+        cpus = sum(areas[index].cpu_count for index in group.items)
         for index in group.items:
             used[areas[index].node] += areas[index].cpu_count
-    busy = {index for group in division.groups for index in group.items}
-    return sorted(range(len(areas)), key=lambda index: (index not in busy, used[areas[index].node], index))
+            spare[index] = cpus - group.sockets * topology.cores * topology.threads
+    idle = max(spare.values()) + 1
+    return sorted(range(len(areas)), key=lambda index: (spare.get(index, idle), used[areas[index].node], index))
 
 
 def _target(areas: Sequence[Area], chosen: Sequence[Reservation], topology: Topology) -> object:

@@ -38,8 +38,8 @@ def fill_nodes(items: Sequence[Item], topology: Topology) -> tuple[int, list[tup
     by_node: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
         by_node[item.node].append(index)
-    members = [_searched(indices, items) for _, indices in sorted(by_node.items())]
-    problems = [pose([_merged(indices, items) for indices in areas], topology, whole) for areas in members]
+    members = [searched(indices, items) for _, indices in sorted(by_node.items())]
+    problems = [pose([merged(indices, items) for indices in areas], topology, whole) for areas in members]
     best = _best_filling(problems, whole, topology.sockets)
     if best is None:
         return None
@@ -47,7 +47,7 @@ def fill_nodes(items: Sequence[Item], topology: Topology) -> tuple[int, list[tup
     return cost, _groups(best, problems, members, topology.sockets)
 
 
-def _searched(indices: Sequence[int], items: Sequence[Item]) -> list[tuple[int, ...]]:
+def searched(indices: Sequence[int], items: Sequence[Item]) -> list[tuple[int, ...]]:
     """Choose what is searched of one node: every area, or where they are too many eight neighbourhoods of them."""
     if len(indices) <= _AREA_LIMIT or search_size([items[index] for index in indices]) <= _SEARCH_LIMIT:
         return [(index,) for index in indices]
@@ -55,7 +55,7 @@ def _searched(indices: Sequence[int], items: Sequence[Item]) -> list[tuple[int, 
     return [tuple(indices[start : start + size]) for start in range(0, len(indices), size)]
 
 
-def _merged(indices: Sequence[int], items: Sequence[Item]) -> Item:
+def merged(indices: Sequence[int], items: Sequence[Item]) -> Item:
     return Item(
         node=items[indices[0]].node,
         caches=sum(items[index].caches for index in indices),

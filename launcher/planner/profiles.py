@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from launcher.planner.candidates import FIELD, Pile, Problem, candidates, useful
-from launcher.planner.effort import Effort
+from launcher.planner.effort import Effort, TooLong
 from launcher.planner.grouping import Grouping, groupings, may_idle
 from launcher.planner.stock import bounds_of
 
@@ -43,6 +44,7 @@ class Uses:
         self._within = _within(problem)
         self._guards = sum(kind.unit << (FIELD - 1) for kind in problem.kinds)
         self._known: dict[int, list[Profile]] = {}
+        self._too_many: set[int] = set()
 
     @property
     def room(self) -> int:
@@ -50,9 +52,17 @@ class Uses:
         return self._parts[-1].may
 
     def with_parts(self, number: int) -> list[Profile]:
-        """List those with so many parts."""
+        """List those with so many parts; two and more are too many to look for those that others dominate.
+
+        Raises TooLong where these are too many.
+        """
+        if number in self._too_many:
+            raise TooLong
         if number not in self._known:
-            self._known[number] = _undominated(self._profiles(number))
+            self._too_many.add(number)
+            profiles = self._profiles(number)
+            self._known[number] = list(profiles) if number > 1 else _undominated(profiles)
+            self._too_many.remove(number)
         return self._known[number]
 
     def _profiles(self, number: int) -> Collection[Profile]:
@@ -104,15 +114,14 @@ def _within(problem: Problem) -> dict[int, list[Grouping]]:
 
 
 def _undominated(profiles: Collection[Profile]) -> list[Profile]:
-    kept: list[Profile] = []
-    for profile in sorted(profiles, key=lambda profile: (profile.cost, profile.low, -profile.high)):
-        if not any(_as_good(other, profile) for other in kept):
-            kept.append(profile)
-    return kept
+    kept: dict[tuple[int, int], list[Profile]] = defaultdict(list)
+    for profile in sorted(profiles, key=lambda profile: profile.cost):
+        alike = kept[profile.low, profile.high]
+        if not any(_as_good(other, profile) for other in alike):
+            alike.append(profile)
+    return [profile for alike in kept.values() for profile in alike]
 
 
 def _as_good(one: Profile, other: Profile) -> bool:
-    """Tell whether the first does for the guest what the other does; it does not cost more."""
-    if one.low > other.low or one.high < other.high:
-        return False
-    return all(a.may >= b.may and a.must <= b.must for a, b in zip(one.parts, other.parts, strict=True))
+    """Tell whether the parts of the first do for the guest what the other's do."""
+    return all(a[0] >= b[0] and a[1] <= b[1] for a, b in zip(one.parts, other.parts, strict=True))

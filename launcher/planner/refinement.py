@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from launcher.planner.candidates import TERM, Item, search_size
 from launcher.planner.choosing import CLASS_LIMIT, Choice, cpus_left, items_of, plain_items
-from launcher.planner.division import Division, divide_across_nodes, divide_finely, uses_every_cpu
+from launcher.planner.division import Division, Group, divide_across_nodes, divide_finely, uses_every_cpu
 from launcher.planner.effort import Effort
 from launcher.planner.fitting import all_options, fitting, loosest_items
 from launcher.planner.remainders import alone_or_paired
@@ -24,7 +24,7 @@ _CHOICE_WORK = 1_600
 # Steps of the searches for term 6 where every CPU is used, all together: some hundredths of a second.
 _EFFORT = 8_000
 # Steps of the searches for term 6 where CPUs are left over and sockets cross nodes, all together: a tenth of a second.
-_CROSSING_EFFORT = 8_000
+_CROSSING_EFFORT = 12_000
 # Choices of caches for the housekeeping where CPUs are left over: each of the eight of one node, for one CPU.
 _SPARE_LIMIT = 8
 # Such choices times pairs of areas and group inside each node, and what two nodes cost beside.
@@ -59,26 +59,43 @@ def _beside_spare(
     nodes: Sequence[Area], areas: Sequence[Area], tied: Sequence[Choice], topology: Topology
 ) -> list[Choice]:
     """Take the housekeeping of what the best division leaves, or where that does not do compare a few choices."""
-    promise, effort = tied[0].division.promise, Effort(steps=_CROSSING_EFFORT)
+    effort = Effort(steps=_CROSSING_EFFORT)
     options = all_options(areas, topology, sum(option.cpus for option in tied[0].reservations))
     finer = next(_finer(nodes, tied, topology))
-    loosest = _divided(loosest_items(areas, options, finer, topology), topology, promise, effort)
+    nodewise = _by_area(nodes, tied[0].division)
+    loosest = _divided(loosest_items(areas, options, finer, topology), topology, nodewise, effort)
     if loosest is not None:
         for chosen in fitting(areas, options, finer, loosest, topology):
             return [Choice(reservations=chosen, division=loosest)]
-    choices = [
-        Choice(reservations=chosen, division=division)
-        for chosen in islice(_finer(nodes, tied, topology), _spare_limit(areas, topology))
-        if (division := _divided(items_of(areas, chosen), topology, promise, effort)) is not None
-    ]
+    choices = []
+    for chosen in islice(_finer(nodes, tied[:1], topology), _spare_limit(areas, topology)):
+        division = _divided(items_of(areas, chosen), topology, nodewise, effort)
+        if division is not None:
+            choices.append(Choice(reservations=chosen, division=division))
+        if effort.steps <= 0:
+            break
     return sorted(choices, key=lambda choice: choice.division.cost)
 
 
-def _divided(
-    items: Sequence[Item], topology: Topology, promise: tuple[int, int, int], effort: Effort
-) -> Division | None:
+def _by_area(nodes: Sequence[Area], division: Division) -> Division:
+    """Name the areas of the nodes instead of the nodes."""
+    count = 0
+    areas: list[tuple[int, ...]] = []
+    for node in nodes:
+        areas.append(tuple(range(count, count + len(node.caches))))
+        count += len(node.caches)
+    groups = tuple(
+        Group(items=tuple(area for index in group.items for area in areas[index]), sockets=group.sockets)
+        for group in division.groups
+    )
+    return Division(cost=division.cost, groups=groups)
+
+
+def _divided(items: Sequence[Item], topology: Topology, nodewise: Division, effort: Effort) -> Division | None:
     division = divide_finely(items, topology)
-    return divide_across_nodes(items, topology, promise, effort) if division is None else division
+    if division is not None:
+        return division
+    return divide_across_nodes(items, topology, nodewise.groups, nodewise.promise, effort)
 
 
 def _used_up(areas: Sequence[Area], candidates: Sequence[_Candidate], topology: Topology) -> list[Choice]:
