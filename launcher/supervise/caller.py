@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from launcher.errors import HypervisorError
 from launcher.hypervisor.protocol import Machine, MachineState
+from launcher.supervise.errands import Errands
 from launcher.supervise.lifecycle import Action, CallFailed, Event, Reconnected
 
 _log = logging.getLogger(__name__)
@@ -25,6 +26,7 @@ class Caller:
         self,
         machine: Machine,
         *,
+        errands: Errands,
         events: queue.SimpleQueue[Event],
         reconnect: Callable[[], Machine | None],
         on_reconnected: Callable[[], None],
@@ -32,6 +34,7 @@ class Caller:
     ) -> None:
         """Call this machine; what fails comes as an event. `on_reconnected` is called outside the loop, too."""
         self.machine = machine
+        self._errands = errands
         self._events = events
         self._reconnect_once = reconnect
         self._on_reconnected = on_reconnected
@@ -41,9 +44,9 @@ class Caller:
     def begin(self, actions: tuple[Action, ...]) -> None:
         """Make these calls, one after the other, without waiting for them."""
         try:
-            threading.Thread(target=self._call, args=(actions,), name="calls", daemon=True).start()
+            self._errands.begin("calls", lambda: self._call(actions))
         except RuntimeError as error:
-            # There may be no thread to be had (pids.max); that is no reason to end the guest.
+            # That is no reason to end the guest.
             for action in actions:
                 self._events.put(CallFailed(action=action, detail=f"{action}: {error}"))
 

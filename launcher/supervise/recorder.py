@@ -10,6 +10,7 @@ from launcher.errors import HypervisorError
 from launcher.hypervisor.protocol import Machine
 from launcher.planner.model import Pinning
 from launcher.supervise.drift import moves
+from launcher.supervise.errands import Errands
 from launcher.supervise.repairer import configure
 
 _log = logging.getLogger(__name__)
@@ -23,6 +24,7 @@ class Recorder:
         pinning: Pinning,
         vcpus: int,
         *,
+        errands: Errands,
         write: Callable[[Pinning], str],
         newest: Callable[[], tuple[Machine, Pinning]],
         is_alive: Callable[[], bool],
@@ -30,6 +32,7 @@ class Recorder:
         """Begin with the plan on record; `newest` is the machine to write into and the plan as they are by then."""
         self._recorded = pinning
         self._vcpus = vcpus
+        self._errands = errands
         self._write = write
         self._newest = newest
         self._is_alive = is_alive
@@ -72,9 +75,8 @@ class Recorder:
 
     def _begin(self, record: Callable[[], None]) -> None:
         try:
-            threading.Thread(target=record, name="record", daemon=True).start()
+            self._errands.begin("record", record)
         except RuntimeError as error:
-            # There may be no thread to be had (pids.max).
             _log.warning("not recorded: %s", error)
 
     def _tell_unrecorded(self, error: HypervisorError) -> None:

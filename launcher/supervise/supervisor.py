@@ -27,6 +27,7 @@ from launcher.supervise.caller import Caller
 from launcher.supervise.children import ChildReaper, describe_wait_status, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.cpuset_watch import CpusetWatch
+from launcher.supervise.errands import Errands
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -57,6 +58,9 @@ WATCH_INTERVAL_S = 0.75
 BEAT_INTERVAL_S = 5.0
 # What a proof may wait for libvirt in all, where QEMU is another user's: as long as for one call that hangs.
 PROOF_REPAIR_S = 10.0
+# A call that is under way when QEMU dies has libvirt write its record of the domain once more, which nobody would clear
+# up. It fails within milliseconds, but for one to a daemon that does not answer.
+LAST_ERRANDS_S = 0.5
 
 
 class Supervisor:
@@ -91,15 +95,18 @@ class Supervisor:
             read=assignment.read_allowed,
             weigh=assignment.grade,
         )
+        self._errands = Errands()
         self._recorder = Recorder(
             pinning,
             assignment.vcpus,
+            errands=self._errands,
             write=assignment.record,
             newest=lambda: (self.machine, self._watch.pinning),
             is_alive=lambda: is_alive(self._state),
         )
         self._caller = Caller(
             assignment.machine,
+            errands=self._errands,
             events=events,
             reconnect=assignment.reconnect,
             on_reconnected=self._recorder.record_plan,
@@ -121,6 +128,7 @@ class Supervisor:
             self._take(self._next_event())
             self._look_in_time()
             self._publish()
+        self._errands.wait(LAST_ERRANDS_S)
         return self._state.outcome
 
     def _wait_for_qemu(self) -> None:
