@@ -162,7 +162,9 @@ def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
         help="serve /livez, /readyz, /metrics and /status here; :PORT is every address, port 0 any free port",
     )  # fmt: skip
     _add_control(verb)
-    verb.add_argument("--verbose", action="store_true", help="log every event and decision")
+    verb.add_argument(
+        "--verbose", action="store_true", default=_switch(verb, "VERBOSE"), help="log every event and decision"
+    )
 
 
 def _add_status(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -231,8 +233,9 @@ def _add_render(verbs: Verbs[argparse.ArgumentParser]) -> None:
 
 
 def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
-    verb = _add_verb(verbs, "check", "list every fault of the VMI")
+    verb = _add_verb(verbs, "check", "list every fault of the VMI; say whether it fits on a node that is described")
     _add_vmi(verb)
+    _add_host_options(verb)
 
 
 def _add_host(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -332,6 +335,14 @@ def _add_machine(verb: argparse.ArgumentParser) -> None:
         help="the folder below which the Pod's volumes are mounted (vmi-disks, container-disks, secret, ...), "
         "instead of where KubeVirt mounts them",
     )  # fmt: skip
+
+
+def _switch(verb: argparse.ArgumentParser, name: str) -> bool:
+    """Return what the environment says of an option without a value: 1 or 0."""
+    value = os.environ.get(f"VIRT_LAUNCHER_{name}", "")
+    if value not in ("", "0", "1"):
+        verb.error(f"VIRT_LAUNCHER_{name}: {value!r} is none of 0, 1")
+    return value == "1"
 
 
 def _named(text: str) -> str:

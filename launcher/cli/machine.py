@@ -71,6 +71,11 @@ def host_in(tree: Tree) -> tuple[Host, AllowedCPUs]:
     return host, allowed
 
 
+def is_host_described(options: Namespace) -> bool:
+    """Tell whether the options name a host, or the CPUs of a container (--host, --cpuset, --kubelet)."""
+    return any(option is not None for option in (options.host, options.cpuset, options.kubelet))
+
+
 def host_of(options: Namespace, guest: Guest | None = None) -> tuple[Host, AllowedCPUs]:
     """Return the host that the options name and the CPUs that may be used on it (--host, --cpuset, --kubelet)."""
     if options.host is None:

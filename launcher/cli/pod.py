@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 
-from launcher.cli.machine import host_of, native_arch
+from launcher.cli.machine import host_of, is_host_described, native_arch
 from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus, UsageError
 from launcher.kubelet.admission import container_cpuset
@@ -44,7 +44,7 @@ def _choices(options: Namespace) -> PodOptions:
 
 def _check_fit(options: Namespace, guest: Guest, pod: PodManifest) -> None:
     """Where a node is described, raise as `plan` does if its kubelet refuses this Pod or the guest does not fit."""
-    if options.host is None and options.cpuset is None and options.kubelet is None:
+    if not is_host_described(options):
         return
     if options.cpuset is not None and options.kubelet is not None:
         raise UsageError("--cpuset and --kubelet exclude each other: both say which CPUs the container has")

@@ -43,15 +43,6 @@ def load_guest(path: str, *, arch: str = "x86_64") -> Guest:
     return admitted(read_document(path), arch=arch).guest
 
 
-def check(path: str, *, arch: str = "x86_64") -> tuple[Fault, ...]:
-    """Return every fault of the manifest in this file ("-": standard input), in the document's order."""
-    try:
-        admitted(read_document(path), arch=arch)
-    except InvalidVMI as error:
-        return error.faults
-    return ()
-
-
 def admitted(document: Document, *, arch: str = "x86_64") -> Admitted:
     """Decode and admit a manifest; a VirtualMachine stands for the instance that its template makes.
 

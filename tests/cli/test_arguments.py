@@ -48,3 +48,28 @@ def test_the_environment_of_another_verb_does_not_matter(monkeypatch: pytest.Mon
     assert parse_arguments(["check", "vmi.yaml"]).vmi == "vmi.yaml"
     with pytest.raises(SystemExit):
         parse_arguments(["run", "vmi.yaml"])
+
+
+def test_every_option_of_run_is_an_environment_variable_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = set(re.findall(r"--[a-z-]+", help_of(["run", "--help"], capsys).partition("positional arguments")[0]))
+    values = {
+        "virt_type": "qemu", "drift": "off", "exclusive_cpus": "require", "settle_timeout": "7", "grace_period": "7",
+        "log_format": "json", "verbose": "1",
+    }  # fmt: skip
+    names = {option.removeprefix("--").replace("-", "_") for option in options}
+    for name in names:
+        monkeypatch.setenv(f"VIRT_LAUNCHER_{name.upper()}", values.get(name, "x"))
+    parsed = parse_arguments(["run", "vmi.yaml"])
+    found = {name: getattr(parsed, name) for name in names}
+    typed = {"settle_timeout": 7.0, "grace_period": 7.0, "verbose": True}
+    assert found == {name: typed.get(name, values.get(name, "x")) for name in names}
+
+
+@pytest.mark.parametrize(("value", "is_verbose"), [("", False), ("0", False), ("1", True)])
+def test_a_switch_is_zero_or_one_in_the_environment(
+    value: str, is_verbose: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIRT_LAUNCHER_VERBOSE", value)
+    assert parse_arguments(["run", "vmi.yaml"]).verbose is is_verbose

@@ -253,6 +253,7 @@ def test_a_wrong_command_line_is_usage(arguments: str, wanted: str, capsys: pyte
     ("variable", "value", "wanted"),
     [
         ("VIRT_LAUNCHER_DRIFT", "ignore", "'ignore' is none of repair, report, fail, off"),
+        ("VIRT_LAUNCHER_VERBOSE", "yes", "'yes' is none of 0, 1"),
         ("VIRT_LAUNCHER_GRACE_PERIOD", "1m", "'1m' is not a number of seconds, zero or more"),
     ],
 )

@@ -125,3 +125,26 @@ def test_a_capture_may_come_through_a_pipe(verb: str) -> None:
     shell = f'cat "{capture}" | {program} {verb} --host /dev/stdin'
     ended = subprocess.run(["sh", "-c", shell], cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "said"),
+    [
+        pytest.param([], 0, "examples/dedicated is valid\n", id="the manifest alone"),
+        pytest.param(["--host", "core:2 pu:2"], 0, "examples/dedicated is valid, and fits\n", id="a node with room"),
+        pytest.param(["--host", "core:1 pu:2"], 5, "the guest needs 4 CPUs", id="a node that is too small"),
+        pytest.param(
+            ["--host", "core:2 pu:2", "--kubelet", "reserved=0"],
+            5,
+            "requested=4, available=3",
+            id="its kubelet says no",
+        ),
+        pytest.param(["--host", "core:2 pu:2", "--cpuset", "0-2"], 5, "found 3", id="a cpuset that is too small"),
+    ],
+)
+def test_a_manifest_is_checked_against_a_node_that_is_described(
+    options: list[str], status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(CHECKOUT / "templates/examples/dedicated.yaml"), *options]) == status
+    output = capsys.readouterr()
+    assert said in output.out + output.err

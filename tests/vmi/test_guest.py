@@ -22,7 +22,7 @@ from launcher.vmi.guest import (
 )
 from launcher.vmi.guest_machine import Interface, InterfaceBackend, Peripherals
 from launcher.vmi.guest_storage import Claim, CloudInit, CloudInitKind
-from launcher.vmi.load import admitted, check, load_guest
+from launcher.vmi.load import admitted, load_guest
 from launcher.vmi.manifest import Document, Value
 from tests.vmi.manifests import ABSENT, EXAMPLES, Changes, document, machine
 
@@ -330,27 +330,26 @@ def test_every_example_is_known_here() -> None:
 
 @pytest.mark.parametrize("name", LOADED)
 def test_an_example_is_loaded_whole(name: str) -> None:
-    path = str(EXAMPLES / f"{name}.yaml")
-    assert load_guest(path) == LOADED[name]
-    assert check(path) == ()
+    assert load_guest(str(EXAMPLES / f"{name}.yaml")) == LOADED[name]
 
 
-def test_checking_tells_what_loading_refuses(tmp_path: Path) -> None:
+def test_loading_tells_every_fault_with_its_file(tmp_path: Path) -> None:
     file = tmp_path / "vmi.yaml"
     file.write_text("apiVersion: kubevirt.io/v1\nkind: VirtualMachineInstance\nspec: {domain: {cpu: {cores: 1.5}}}\n")
-    faults = check(str(file))
-    assert faults == (
+    with pytest.raises(InvalidVMI) as refusal:
+        load_guest(str(file))
+    faults = (
         Fault("metadata.name", "missing"),
         Fault("spec.domain.memory.guest", f"missing; give it here, or as {LIMITS}.memory or {REQUESTS}.memory"),
         Fault("spec.domain.cpu.cores", "1.5 is not a positive integer"),
     )
-    with pytest.raises(InvalidVMI) as refusal:
-        load_guest(str(file))
+    assert refusal.value.faults == faults
     assert str(refusal.value).splitlines() == [f"{file}: {fault}" for fault in faults]
 
 
-def test_checking_tells_that_a_file_cannot_be_read(tmp_path: Path) -> None:
-    assert check(f"{tmp_path}/none") == (Fault("", "cannot be read: No such file or directory"),)
+def test_loading_tells_that_a_file_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(InvalidVMI, match="/none: cannot be read: No such file or directory"):
+        load_guest(f"{tmp_path}/none")
 
 
 def test_an_empty_mapping_is_no_manifest() -> None:
