@@ -75,7 +75,9 @@ class Call(Generic[T]):
             if patience_ends_s is None and is_stopping():
                 patience_ends_s = now_s + STOP_PATIENCE_S
             if patience_ends_s is not None and now_s >= patience_ends_s:
-                raise CallAbandoned(f"stopped: {self.what} had no answer within {STOP_PATIENCE_S:g} s more")
+                raise CallAbandoned(
+                    f"stopped before the guest ran: {self.what} had no answer within {STOP_PATIENCE_S:g} s more"
+                )
 
     def _run(self) -> None:
         try:

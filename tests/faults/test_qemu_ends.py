@@ -97,7 +97,7 @@ def test_a_qemu_that_never_answers_libvirt_is_ended_with_the_start_when_that_is_
     pid = stopped_below(root)
     launcher.signal(signal.SIGTERM)
     assert launcher.wait() == 9, launcher.output
-    assert last(launcher) == "virt-launcher: stopped: start had no answer within 10 s more"
+    assert last(launcher) == "virt-launcher: stopped before the guest ran: start had no answer within 10 s more"
     assert lines_of(launcher, "not started: .*; QEMU is ended")
     assert pid is not None
     assert not is_running(pid)

@@ -37,7 +37,7 @@ def test_a_call_that_takes_long_is_left_soon_after_somebody_wants_the_end(monkey
     monkeypatch.setattr(deadline, "STOP_PATIENCE_S", 0.3)
     release, asked = threading.Event(), iter((False, False, True, True))
     call = Call("open x", release.wait)
-    with pytest.raises(CallAbandoned, match=r"^stopped: open x had no answer within 0\.3 s more$"):
+    with pytest.raises(CallAbandoned, match=r"^stopped before the guest ran: open x had no answer within 0\.3 s more$"):
         call.result(30.0, lambda: next(asked, True))
     release.set()
 

@@ -144,7 +144,10 @@ def test_a_libvirtd_that_does_not_answer_keeps_no_launcher_from_ending(launch: L
         launcher.wait_for("opening: ")
         launcher.signal(signal.SIGTERM)
         assert launcher.wait() == 9, launcher.output
-    assert launcher.lines[-1] == f"virt-launcher: stopped: open {daemon.uri} had no answer within 10 s more"
+    assert (
+        launcher.lines[-1]
+        == f"virt-launcher: stopped before the guest ran: open {daemon.uri} had no answer within 10 s more"
+    )
 
 
 def test_a_guest_is_ended_when_the_grace_period_is_over_and_libvirtd_does_not_answer(
