@@ -25,7 +25,7 @@ from launcher.vmi.guest import Topology
 
 # Steps of the search for one value of term 6, first from the bound upwards, then downwards from what was found.
 _QUICK_EFFORT = 200
-_THOROUGH_EFFORT = 3_000
+_THOROUGH_EFFORT = 5_000
 
 
 class Bounded(NamedTuple):
@@ -89,8 +89,8 @@ def divide_across(
     )
     members = [searched(indices, items) for _, indices in alike]
     problems = [pose([merged(indices, items) for indices in areas], topology, whole) for areas in members]
-    # At most half of the effort goes into the lists of what the nodes may be used for.
-    listing = Effort(steps=effort.steps // 2)
+    # At most a third of the effort goes into the lists of what the nodes may be used for.
+    listing = Effort(steps=effort.steps // 3)
     try:
         search = _Search(
             topology=topology,
@@ -152,6 +152,7 @@ class _Search(Struct):
     effort: Effort
     # By the position of the first node to come: what those nodes deliver at most, by parts and cost.
     tables: list[dict[tuple[int, int], int]] = field(default_factory=list)
+    known_room: dict[tuple[int, int], int] = field(default_factory=dict)
     known_profiles: dict[tuple[int, int], _Profiles] = field(default_factory=dict)
     known_least: dict[tuple[int, int, int], int | None] = field(default_factory=dict)
 
@@ -170,7 +171,7 @@ class _Search(Struct):
         least = self.least(0, self.most_parts, self.guest_cores)
         if least is None:
             return None
-        most = max(cost for _, cost in self.tables[0]) + self.most_parts if below is None else below - 1
+        most = sum(uses.caches for uses in self.uses) if below is None else below - 1
         quick = (self._tried(target, 1, _QUICK_EFFORT) for target in range(least, most + 1))
         found = next((state for state in quick if state is not None), None)
         limit = most + 1 if found is None else found.cost
@@ -258,6 +259,8 @@ class _Search(Struct):
             return None
         if sum(uses.room for uses in self.uses[:node]) - cores > self.waste:
             return None
+        if cores + self._most_room(node, self.used - state.used) < self.guest_cores:
+            return None
         left = self.least(node, self.most_parts - state.parts, max(0, self.guest_cores - cores))
         return None if left is None else state.cost + left
 
@@ -275,6 +278,13 @@ class _Search(Struct):
             parts = len(profile.parts)
             found[parts, profile.cost - parts].append((profile.cores(self.topology.cores), rank, profile))
         return {key: sorted(same, key=lambda entry: -entry[0]) for key, same in found.items()}
+
+    def _most_room(self, node: int, used: int) -> int:
+        """Count what so many of the nodes from this one on may hold at most."""
+        key = node, used
+        if key not in self.known_room:
+            self.known_room[key] = sum(sorted((uses.room for uses in self.uses[node:]), reverse=True)[:used])
+        return self.known_room[key]
 
     def _further(self, state: _State, profiles: _Profiles, target: int, effort: Effort) -> Iterator[_State]:
         """Yield what each use of the next node makes of it."""

@@ -37,6 +37,8 @@ from launcher.vmi.guest import Topology
 
 # Steps of the search for the nodes that share sockets: some hundredths of a second.
 _EFFORT = 10_000
+# Steps of each search for nodes that share sockets in a better way than those that were found one by one.
+_ROUGH_EFFORT = 20_000
 # Steps of the search for term 6 where every CPU is used: some hundredths of a second. Eight nodes of eight caches with
 # random remainders mostly stay below.
 _GROWING_EFFORT = 40_000
@@ -221,7 +223,7 @@ def _ascending(groups: Iterable[Group]) -> tuple[Group, ...]:
 
 def _divided_roughly(items: Sequence[Item], topology: Topology) -> Division:
     if one_to_a_node(items):
-        return _of_joined(join_roughly(items, topology, Effort(steps=_EFFORT)), items, topology)
+        return _of_joined(join_roughly(items, topology, Effort(steps=_ROUGH_EFFORT)), items, topology)
     regime = regime_of(sum((item.stock for item in items), Stock()), topology.sockets * topology.cores)
     bounds = [bounds_of((item.stock,), regime, topology.threads) for item in items]
     limits = [(-(-must // topology.cores), may // topology.cores) for must, may in bounds]

@@ -75,8 +75,31 @@ def join_nodes(items: Sequence[Item], topology: Topology, effort: Effort, most: 
 
 
 def join_roughly(items: Sequence[Item], topology: Topology, effort: Effort) -> list[Joined]:
-    """Group nodes one by one, the smallest groups first that leave the others a way; these are one group at the end."""
-    search = _pose(items, topology, effort)
+    """Group nodes one by one, and then look for ever better groups, as long as each is found within the effort."""
+    groups = _one_by_one(_pose(items, topology, Effort(steps=effort.steps)))
+    while True:
+        better = _bettered(_pose(items, topology, Effort(steps=effort.steps)), groups)
+        if better is None:
+            return groups
+        groups = better
+
+
+def _bettered(search: _Search, groups: Sequence[Joined]) -> list[Joined] | None:
+    """Look for groups with one crossing less, or with one node less in use."""
+    used = sum(len(group.items) for group in groups)
+    crossings = used - len(groups)
+    for fewer in ((crossings - 1, len(search.nodes)), (crossings, used - 1)):
+        try:
+            found = search.fill(search.nodes, *fewer, search.slack)
+        except TooLong:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _one_by_one(search: _Search) -> list[Joined]:
+    """Make groups, the smallest first, that leave the others a way; these are one group at the end."""
     groups: list[Joined] = []
     left, slack = search.nodes, search.slack
     try:

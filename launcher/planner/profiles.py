@@ -51,6 +51,11 @@ class Uses:
         """The guest cores that the whole node may hold without a price."""
         return self._parts[-1].may
 
+    @property
+    def caches(self) -> int:
+        """The last-level caches of the node."""
+        return self._parts[-1].caches
+
     def with_parts(self, number: int) -> list[Profile]:
         """List those with so many parts; two and more are too many to look for those that others dominate.
 

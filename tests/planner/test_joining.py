@@ -46,9 +46,21 @@ def test_no_grouping_crosses_or_uses_fewer_nodes(problem: tuple[list[Stock], Top
 
 @settings(_STABLE, max_examples=300)
 @given(nodes_and_guests())
-def test_a_rough_grouping_holds_the_guest_at_the_least_terms_before_4(problem: tuple[list[Stock], Topology]) -> None:
+def test_groups_found_one_by_one_are_bettered_until_none_crosses_or_uses_fewer_nodes(
+    problem: tuple[list[Stock], Topology],
+) -> None:
     stocks, topology = problem
     joined = join_roughly(_items(stocks), topology, Effort(steps=100_000))
+    assert _crossings_and_nodes(joined) == min(_groupings(stocks, topology))
+
+
+@settings(_STABLE, max_examples=300)
+@given(nodes_and_guests(), st.integers(0, 30))
+def test_a_grouping_found_with_little_effort_holds_the_guest_at_the_least_terms_before_4(
+    problem: tuple[list[Stock], Topology], steps: int
+) -> None:
+    stocks, topology = problem
+    joined = join_roughly(_items(stocks), topology, Effort(steps=steps))
     assert _crossings_and_nodes(joined) in set(_groupings(stocks, topology))
 
 
