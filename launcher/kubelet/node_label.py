@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -108,13 +109,14 @@ def remedy(*, node: str, state_file: str, configuration_file: str) -> str:
 
     Source: Kubernetes, "Control CPU Management Policies on the Node", changing the CPU Manager policy.
     """
+    target = shlex.quote(node)
     reservation = "reserve CPU above zero, such as reservedSystemCPUs: 0-1, or cpu in kubeReserved or systemReserved"
     return "\n".join(
         (
-            f"1. drain the node: kubectl drain {node} --ignore-daemonsets --delete-emptydir-data",
+            f"1. drain the node: kubectl drain {target} --ignore-daemonsets --delete-emptydir-data",
             "2. stop the kubelet: systemctl stop kubelet",
-            f"3. remove the state file: rm {state_file}",
+            f"3. remove the state file: rm {shlex.quote(state_file)}",
             f"4. in {configuration_file} set cpuManagerPolicy: static and {reservation}",
-            f"5. start the kubelet: systemctl start kubelet; then kubectl uncordon {node}",
+            f"5. start the kubelet: systemctl start kubelet; then kubectl uncordon {target}",
         )
     )

@@ -59,6 +59,9 @@ def _mapping(text: str, what: str) -> Mapping[str, object]:
         document = json.loads(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{what} is not JSON, or a part of it only: {error.msg} at character {error.pos}") from error
+    except ValueError as error:
+        # Python reads no more than 4300 of them.
+        raise ValueError(f"{what} holds a number of too many digits") from error
     except RecursionError as error:
         raise ValueError(f"{what} is nested too deeply") from error
     if not isinstance(document, dict):

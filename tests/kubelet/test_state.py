@@ -39,6 +39,7 @@ WRONG = [
     ("a_range_backwards", json.dumps({**V1, "entries": {"x": "3-2"}}), "entries of 'x': '3-2'"),
     ("data_that_is_no_text", '{"data": {}}', "data: found {}, wanted text"),
     ("data_that_is_a_part", json.dumps({**V4, "data": str(V4["data"])[:40]}), "its data is not JSON, or a part"),
+    ("a_number_without_end", '{"checksum": ' + "9" * 5_000 + "}", "the file holds a number of too many digits"),
     ("depth_without_end", "[" * 100_000, "the file is nested too deeply"),
 ]
 

@@ -92,3 +92,10 @@ def test_the_remedy_is_five_steps_in_their_order() -> None:
     words = ["kubectl drain n1", "stop kubelet", "rm /s", "cpuManagerPolicy: static", "start kubelet"]
     pairs = tuple(zip(words, steps, strict=True))
     assert all(word in step and step.startswith(f"{n}. ") for n, (word, step) in enumerate(pairs, 1))
+
+
+def test_the_remedys_commands_are_words_of_a_shell() -> None:
+    drain, _stop, remove, _set, start = remedy(node="a;b", state_file="/c d", configuration_file="/e").splitlines()
+    assert "kubectl drain 'a;b' --ignore" in drain
+    assert remove.endswith("rm '/c d'")
+    assert start.endswith("kubectl uncordon 'a;b'")
