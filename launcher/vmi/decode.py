@@ -73,7 +73,7 @@ class _Decoding(Struct):
 def decode(root: Value, wanted: type[S_co]) -> Decoded[S_co]:
     """Decode the document; a field at fault is as absent, so that rules can still look at the rest.
 
-    null is as absent, as it is to Kubernetes; a quantity may be a number or text.
+    null is as absent, and as annotation or label empty, as it is to Kubernetes; a quantity may be a number or text.
     """
     decoding = _Decoding()
     value = _struct(decoding, root, wanted, "")
@@ -177,8 +177,10 @@ def _item(decoding: _Decoding, value: Value, wanted: object, path: str) -> objec
 def _mapping(decoding: _Decoding, value: Value, wanted: object, path: str) -> object:
     if not isinstance(value, dict):
         return decoding.refuse(path, f"{show(value)} is not a mapping")
+    # An annotation or label that is null is there, and empty (apimachinery, NestedNullCoercingStringMap).
+    given = {key: "" if inner is None and wanted is str else inner for key, inner in value.items()}
     entries = {
-        key: _value(decoding, inner, wanted, child(path, key)) for key, inner in value.items() if inner is not None
+        key: _value(decoding, inner, wanted, child(path, key)) for key, inner in given.items() if inner is not None
     }
     return {key: inner for key, inner in entries.items() if inner is not _FAULTY}
 

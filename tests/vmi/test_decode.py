@@ -185,7 +185,8 @@ FAULTS: list[tuple[str, Changes, list[str]]] = [
 # What asks for nothing, or for what others have done already.
 ACCEPTED: list[tuple[str, Changes]] = [
     ("null_is_as_absent", {f"{CPU}.cores": None, "spec.domain.machine": None, "metadata.labels": None}),
-    ("an_entry_that_is_null_is_as_absent", {"metadata.annotations": {"a": None}}),
+    ("an_annotation_that_is_null_is_empty", {"metadata.annotations": {"a": None}}),
+    ("an_amount_that_is_null_is_as_absent", {"spec.domain.resources.limits": {"cpu": None}}),
     ("a_field_of_kubevirt_that_is_null", {"spec.domain.clock": None}),
     ("an_empty_list_of_what_is_not_supported", {"spec.networks": [], "spec.domain.devices.interfaces": []}),
     ("a_cpu_of_0_is_as_absent", {f"{CPU}.cores": 0, f"{CPU}.threads": 0, f"{CPU}.maxSockets": 0}),

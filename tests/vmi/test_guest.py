@@ -209,6 +209,12 @@ def test_a_realtime_guest_without_mask_has_all_vcpus_realtime() -> None:
     assert _guest(changes).cpu.realtime_vcpus == frozenset({0, 1})
 
 
+@pytest.mark.parametrize("value", ["", None, "false"])
+def test_an_annotation_that_is_there_counts_whatever_it_says(value: Value) -> None:
+    changes: Changes = {"metadata.annotations": {"alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity": value}}
+    assert _guest(changes).cpu.emulator_even_parity
+
+
 def test_a_machine_asks_for_the_guest_of_its_template() -> None:
     annotations: dict[str, Value] = {"alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity": ""}
     vm = machine({"metadata.namespace": "production"}, {"name": "other", "annotations": annotations})
