@@ -20,7 +20,8 @@ def run(options: Namespace) -> ExitStatus:
         show("\n".join(map(printable, str(error).splitlines())))
         return error.exit_status
     fits = ", and fits" if _fits(guest, options) else ""
-    show(printable(f"{options.vmi}: {guest.namespace}/{guest.name} is valid{fits}"))
+    source = "standard input" if options.vmi == "-" else options.vmi
+    show(printable(f"{source}: {guest.namespace}/{guest.name} is valid{fits}"))
     return ExitStatus.POWERED_OFF
 
 

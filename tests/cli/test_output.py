@@ -132,3 +132,7 @@ def test_colours_are_for_terminals_that_have_them(environment: dict[str, str], h
                 shown += said
     os.close(leader)
     assert (launcher.returncode, b"\x1b[" in shown) == (0, has_colour)
+
+
+def test_a_manifest_on_standard_input_is_called_so() -> None:
+    assert run_in_shell(f"check - <{SMALLEST}").stdout == "standard input: default/smallest is valid\n"
