@@ -357,11 +357,17 @@ def test_a_thread_that_taskset_has_moved_is_put_back(life: Life, name: str, tell
 @contextmanager
 def busy(*containers: Container) -> Iterator[None]:
     """Have every vCPU of these containers' guests run without a pause."""
-    for container in containers:
-        press(container, BUSY)
+    wait_until(lambda: all(gets_busy(container) for container in containers), "every vCPU runs without a pause")
     yield
     for container in containers:
         press(container, AT_REST)
+
+
+def gets_busy(container: Container) -> bool:
+    """Press the key for it, which a port that QEMU emulates may be slow to hand on; tell whether every vCPU runs."""
+    press(container, BUSY)
+    times = measured(tuple(vcpus_of(container.qemu_pid()).values()), window_s=1.0)
+    return all(one.ran_s > 0.1 for one in times)
 
 
 @contextmanager
@@ -372,10 +378,10 @@ def burning(group: Group) -> Iterator[None]:
     (group.folder / "cgroup.freeze").write_text("1")
 
 
-def measured(threads: Sequence[Thread]) -> tuple[Times, ...]:
+def measured(threads: Sequence[Thread], window_s: float = WINDOW_S) -> tuple[Times, ...]:
     """Return how long each thread ran and waited within a while."""
     before = [times_of(thread) for thread in threads]
-    time.sleep(WINDOW_S)
+    time.sleep(window_s)
     return tuple(times_of(thread).since(earlier) for thread, earlier in zip(threads, before, strict=True))
 
 
