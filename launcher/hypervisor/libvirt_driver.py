@@ -43,6 +43,8 @@ END_START_S = 20.0
 END_START_INTERVAL_S = 0.1
 # Everything else is answered at once by a QEMU that is alive (0.01 s measured).
 CALL_TIMEOUT_S = 10.0
+# At the end nothing depends on the connection any more: a daemon that does not answer is not waited for as long.
+CLOSE_TIMEOUT_S = 3.0
 
 # A daemon behind the connection that has not answered three times in a row, five seconds apart, counts as lost.
 KEEPALIVE_S = 5
@@ -448,7 +450,7 @@ def _close(connection: Any, callbacks: tuple[int, ...], uri: str) -> None:
         connection.close()
 
     try:
-        _call(f"close {uri}", let_go)
+        _call(f"close {uri}", let_go, CLOSE_TIMEOUT_S)
     except HypervisorError as error:
         _log.warning("connection not closed: %s", error)
 
