@@ -10,12 +10,17 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
+from launcher.planner.effort import Effort
 from launcher.planner.model import Score
 from launcher.planner.score import score
+from launcher.planner.vacancies import VacancySearch
 from launcher.vmi.guest import Topology
 
 # How many vCPUs are scored in all before the search contents itself with what it has: about a tenth of a second.
 _SCORED_LIMIT = 100_000
+# Steps of the search for something better, and these times vCPUs: about a tenth of a second.
+_BETTERING_EFFORT = 3_000
+_BETTERING_WORK = 150_000
 
 
 class Vacancy(Struct, frozen=True, kw_only=True):
@@ -50,14 +55,15 @@ def resettle(vacancy: Vacancy, topology: Topology) -> Settlement:
 
     First come vCPUs on the node of their cell, then the score, then housekeeping where it was, then low CPU numbers.
     Exact where the choices, up to CPUs that nothing tells apart, are no more than the limit allows to score (for 512
-    vCPUs 195, for 16 vCPUs 6,250); else a local search from a near place for each mover.
+    vCPUs 195, for 16 vCPUs 6,250). Else a local search from a near place for each mover, and then a search for anything
+    that is better in the score, exact as far as its effort reaches.
     """
     limit = max(64, _SCORED_LIMIT // topology.vcpus)
     choices = list(islice(_choices(vacancy, topology), limit + 1))
     if len(choices) <= limit:
         best = min(choices, key=lambda choice: _merit(vacancy, choice, topology))
     else:
-        best = _improved(vacancy, _near(vacancy, topology), topology, limit)
+        best = _bettered(vacancy, _improved(vacancy, _near(vacancy, topology), topology, limit), topology)
     return _settlement(vacancy, best)
 
 
@@ -81,12 +87,10 @@ def _choices(vacancy: Vacancy, topology: Topology) -> Iterator[_Choice]:
     guests = _guests_by_core(vacancy, topology)
 
     def extend(taken: _Choice) -> Iterator[_Choice]:
-        place = len(taken)
-        if place == len(vacancy.movers) + vacancy.housekeeping:
+        if len(taken) == len(vacancy.movers) + vacancy.housekeeping:
             yield taken
             return
-        floor = taken[-1].cpu if place > len(vacancy.movers) else -1
-        for cpu in _distinct(vacancy, taken, guests, floor):
+        for cpu in _distinct(vacancy, taken, guests):
             yield from extend((*taken, cpu))
 
     return extend(())
@@ -100,8 +104,9 @@ def _guests_by_core(vacancy: Vacancy, topology: Topology) -> Mapping[int, tuple[
     return {core: tuple(guest_cores) for core, guest_cores in found.items()}
 
 
-def _distinct(vacancy: Vacancy, taken: _Choice, guests: Mapping[int, tuple[int, ...]], floor: int) -> Iterator[CPU]:
-    """Yield one free CPU of each kind; housekeeping CPUs (a set) only in ascending order, past `floor`."""
+def _distinct(vacancy: Vacancy, taken: _Choice, guests: Mapping[int, tuple[int, ...]]) -> Iterator[CPU]:
+    """Yield one free CPU of each kind; housekeeping CPUs (a set) only in ascending order, past the one before."""
+    floor = taken[-1].cpu if len(taken) > len(vacancy.movers) else -1
     free: dict[int, int] = defaultdict(int)
     was: dict[int, int] = defaultdict(int)
     for cpu in vacancy.free:
@@ -170,6 +175,22 @@ def _improved(vacancy: Vacancy, start: _Choice, topology: Topology, limit: int) 
                 best, merit, improved = candidate, other, True
                 break
     return best
+
+
+def _bettered(vacancy: Vacancy, start: _Choice, topology: Topology) -> _Choice:
+    """Look for a choice that is better by the score than what the local search found, within an effort."""
+    guests = _guests_by_core(vacancy, topology)
+    search = VacancySearch(
+        kept=vacancy.kept,
+        movers=vacancy.movers,
+        housekeeping=vacancy.housekeeping,
+        fixed_housekeeping=vacancy.fixed_housekeeping,
+        home_nodes=vacancy.home_nodes,
+        topology=topology,
+        distinct=lambda taken: _distinct(vacancy, taken, guests),
+        effort=Effort(steps=min(_BETTERING_EFFORT, _BETTERING_WORK // topology.vcpus)),
+    )
+    return search.bettered(start)
 
 
 def _neighbours(vacancy: Vacancy, choice: _Choice) -> Iterator[_Choice]:
