@@ -8,13 +8,20 @@ from pathlib import Path
 
 
 def root_of(options: Namespace) -> Path:
-    """Return the root folder: as asked for; /var/lib for root, the user's state folder otherwise."""
+    """Return the root folder: as asked for; /var/lib for root, the user's state folder otherwise.
+
+    Without symbolic links: QEMU's command line tells whose it is by this path, whatever name the next launcher uses.
+    """
+    return Path(os.path.realpath(_named_root(options)))
+
+
+def _named_root(options: Namespace) -> str:
     if options.root is not None:
-        return Path(options.root).absolute()
+        return str(options.root)
     if os.geteuid() == 0:
-        return Path("/var/lib/virt-launcher")
+        return "/var/lib/virt-launcher"
     state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111 - no home: as it is
-    return Path(state).absolute() / "virt-launcher"
+    return os.path.join(state, "virt-launcher")  # noqa: PTH118 - text until it is whole
 
 
 def control_of(options: Namespace) -> Path:

@@ -146,3 +146,18 @@ def test_a_signal_while_the_manifest_never_ends_is_a_stop(root: Path, tmp_path: 
     launcher.signal(signal.SIGTERM)
     assert launcher.wait() == 9, launcher.output
     assert launcher.lines[-1] == "virt-launcher: stopped before the guest was started"
+
+
+def test_a_root_that_is_called_by_another_name_is_the_same_root(launch: Launch, root: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(root)
+    killed = launch(manifest(cores=1), "--root", str(link))
+    killed.wait_for("phase: running")
+    pid = killed.qemu_pid()
+    killed.signal(signal.SIGKILL)
+    killed.wait()
+    adopter = launch(manifest(cores=1))
+    adopter.wait_for("adopted: tests_demo, running")
+    adopter.wait_for("verified:")
+    assert adopter.qemu_pid() == pid
+    assert destroy(adopter) in (0, 9)
