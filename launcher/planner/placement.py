@@ -43,12 +43,16 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     Exact is, for guest cores of one or two threads and caches that lie on one node each:
     * terms 1 to 3 with up to seven housekeeping CPUs, and with more as far as the 20 to 170 best summed stocks go;
     * terms 4 and 5 with up to eight nodes, and where no guest socket has to cross nodes with any number. With more
-      nodes where every CPU is used, up to sixteen that differ; else whenever the bounded search ends within its
-      effort: all but about one in six of the hardest cases with fifteen or sixteen;
-    * term 6 with up to eight areas (caches with free CPUs) that differ. With more: where every CPU is used, within the
-      effort; where no socket has to cross nodes, inside each node of at most eight that differ. Else the nodes are
-      chosen first, and 6 is the least inside each group of them that shares sockets, if that has at most eight areas.
-    Of the choices of housekeeping with the same terms 1 to 3 a hundred are compared (on more than eight areas fewer).
+      nodes where every CPU is used, up to sixteen that differ; else whenever the bounded searches end within their
+      effort: all but about one in six of the hardest cases with ten to sixteen nodes that all differ;
+    * term 6 with up to eight areas (caches with free CPUs) that differ. With more, as long as no node has more than
+      eight that differ: where no socket has to cross nodes, and else whenever the search ends within its effort, as it
+      mostly does (see `forest` and `crossing`); beyond it, 6 is seldom more than one off. Where CPUs are spare and
+      guest cores have to cross nodes, or be split beside housekeeping, the nodes are chosen first, and 6 is the least
+      inside each group of them that shares sockets, if that has at most eight areas.
+    Housekeeping is taken of what the best division leaves where that does (see `fitting`). Else of its choices with the
+    same terms 1 to 3 a hundred are compared; on more than eight areas, for term 6, eight beside spare CPUs and about
+    fifty where every CPU is used.
     With three or more threads, or caches that span nodes, the same as far as guest core after guest core can be
     searched within an effort: guests of eight vCPUs, and many larger ones. All else is a heuristic for the terms named.
     """
