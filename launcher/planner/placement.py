@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct
@@ -37,8 +38,9 @@ class Placement(Struct, frozen=True, kw_only=True):
 def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
     """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
 
-    Ties go to housekeeping on the node with most vCPUs, then to the lowest CPU numbers. The result depends on the set
-    of CPUs alone. The caller makes sure that there are vCPUs + housekeeping CPUs.
+    Ties go to housekeeping on the node with most vCPUs, then to vCPUs of one thread each on separate cores, then to the
+    lowest CPU numbers. The result depends on the set of CPUs alone. The caller makes sure that there are vCPUs +
+    housekeeping CPUs.
 
     Exact is, for guest cores of one or two threads and caches that lie on one node each:
     * terms 1 to 3 with up to seven housekeeping CPUs, and with more as far as the 20 to 170 best summed stocks go;
@@ -57,6 +59,31 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     searched within an effort: guests of eight vCPUs, and many larger ones. All else is a heuristic for the terms named.
     """
     cores = free_cores(cpus)
+    best = _best(cores, topology, housekeeping)
+    return _on_separate_cores(best, cores, topology, housekeeping) if topology.threads == 1 else best
+
+
+def _on_separate_cores(best: Placement, cores: Sequence[Core], topology: Topology, housekeeping: int) -> Placement:
+    """Look for a placement as good in which no two vCPUs share a host core; a heuristic where cores are scarce."""
+    is_apart = len({cpu.core for cpu in best.vcpus}) == len(best.vcpus)
+    if is_apart or len(cores) < topology.vcpus + housekeeping:
+        return best
+    apart = _best(free_cores(core.cpus[0] for core in cores), topology, housekeeping)
+    kept = {cpu.core for cpu in apart.housekeeping}
+    # As few of the cores that housekeeping has to itself as it needs.
+    reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[:housekeeping]
+    found = _scored(apart.vcpus, tuple(sorted(reserved, key=lambda cpu: cpu.cpu)), topology)
+    return found if (found.score, _away(found)) <= (best.score, _away(best)) else best
+
+
+def _away(placement: Placement) -> int:
+    """Count the housekeeping CPUs that are not on the node with most vCPUs."""
+    vcpus = Counter(cpu.node for cpu in placement.vcpus)
+    most = max(vcpus.values())
+    return sum(vcpus[cpu.node] < most for cpu in placement.housekeeping)
+
+
+def _best(cores: Sequence[Core], topology: Topology, housekeeping: int) -> Placement:
     fine = fine_areas(cores)
     spanning = _caches_span_nodes(fine)
     areas, choices = _choices(cores, fine, topology, housekeeping, spanning=spanning)
@@ -148,6 +175,10 @@ def _reserved(areas: Sequence[Area], choice: Choice) -> list[tuple[CPU, ...]]:
 def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...]], topology: Topology) -> Placement:
     vcpus = number_vcpus(sockets)
     housekeeping = tuple(sorted((cpu for cpus in reserved for cpu in cpus), key=lambda cpu: cpu.cpu))
+    return _scored(vcpus, housekeeping, topology)
+
+
+def _scored(vcpus: tuple[CPU, ...], housekeeping: tuple[CPU, ...], topology: Topology) -> Placement:
     return Placement(vcpus=vcpus, housekeeping=housekeeping, score=score(vcpus, topology, housekeeping))
 
 

@@ -9,6 +9,7 @@ import pytest
 from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit, HostError
 from launcher.host.model import CPU, AllowedCPUs, Host
+from launcher.host.synthetic import parse_synthetic
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
 from launcher.vmi.guest import Guest, IOThreadsPolicy
@@ -233,3 +234,18 @@ def test_reasons_name_split_cores_and_what_they_share() -> None:
     assert reasons["vcpu 3"] == (
         "CPU 4: guest core 1 is split over cores 1-2 of node 0, because no host core has 2 CPUs left for it"
     )
+
+
+@pytest.mark.parametrize(
+    ("shape", "cpulist", "vcpus", "emulator"),
+    [
+        pytest.param("node:1 l3:2 core:4 pu:2", "0-15", "0,2,4,6", "12-13", id="in the cache with cores enough"),
+        pytest.param("node:2 core:6 pu:2", "0-23", "0,2,4,6", "10-11", id="on one node, housekeeping on the same"),
+        pytest.param("node:1 l3:2 core:4 pu:2", "0-5", "0,1,2,3", "4-5", id="but shared where there are no others"),
+    ],
+)
+def test_vcpus_of_a_guest_without_threads_are_on_separate_cores_where_that_costs_nothing(
+    shape: str, cpulist: str, vcpus: str, emulator: str
+) -> None:
+    pinning = plan(a_guest(1, 4, 1, isolate=True, parity=True), parse_synthetic(shape), allow(cpulist))
+    assert (_roles(pinning).vcpus, _roles(pinning).emulator) == (vcpus, emulator)
