@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import combinations, permutations
+from math import prod
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -23,6 +24,10 @@ from launcher.planner.nodewise import merged, searched
 from launcher.planner.profiles import Profile, Uses
 from launcher.vmi.guest import Topology
 
+# Nodes up to which the bound for those still to come is quickly tabulated.
+_NODE_LIMIT = 8
+# Pairs of some areas of a node and a group of them that take as long as a step.
+_PAIRS_A_STEP = 20
 # Steps of the search for one value of term 6, first from the bound upwards, then downwards from what was found.
 _QUICK_EFFORT = 200
 _THOROUGH_EFFORT = 5_000
@@ -71,12 +76,12 @@ def divide_across(
 ) -> tuple[int, list[Bounded]] | None:
     """Divide the areas into groups with the least term 6 for these terms 4 and 5, and say how much it is.
 
-    Exact as far as the effort for each value of term 6 reaches, else near the least. None where guest cores cross
-    nodes or are split beside housekeeping, where no groups have these terms and a term 6 `below` this one (if there is
-    one), or where the effort does not suffice.
+    For up to eight nodes. Exact as far as the effort for each value of term 6 reaches, else near the least. None where
+    guest cores cross nodes or are split beside housekeeping, where no groups have these terms and a term 6 `below` this
+    one (if there is one), or where the effort does not suffice.
     """
     whole = outline(items, topology)
-    if whole.least_price:
+    if whole.least_price or len({item.node for item in items}) > _NODE_LIMIT:
         return None
     by_node: dict[int, list[int]] = defaultdict(list)
     for index, item in enumerate(items):
@@ -91,6 +96,7 @@ def divide_across(
     problems = [pose([merged(indices, items) for indices in areas], topology, whole) for areas in members]
     # At most a third of the effort goes into the lists of what the nodes may be used for.
     listing = Effort(steps=effort.steps // 3)
+    searching = Effort(steps=effort.steps - listing.steps)
     try:
         search = _Search(
             topology=topology,
@@ -98,12 +104,12 @@ def divide_across(
             uses=_uses(problems, listing),
             crossings=crossings,
             used=used,
-            effort=Effort(steps=effort.steps - listing.steps),
+            effort=searching,
         )
         found = search.best(None if below is None else below - crossings)
     except TooLong:
         found = None
-    effort.steps = listing.steps + search.effort.steps
+    effort.steps = listing.steps + searching.steps
     return None if found is None else (found.cost + crossings, _groups(found, problems, members))
 
 
@@ -114,6 +120,8 @@ def _uses(problems: Sequence[Problem], effort: Effort) -> list[Uses]:
     for problem in problems:
         key = tuple((kind.stock, len(kind.members), kind.caches) for kind in problem.kinds)
         if key not in known:
+            pairs = prod((len(kind.members) + 1) * (len(kind.members) + 2) // 2 for kind in problem.kinds)
+            effort.spend(pairs // _PAIRS_A_STEP)
             known[key] = Uses(problem, effort)
         found.append(known[key])
     return found

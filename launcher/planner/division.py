@@ -195,9 +195,7 @@ def _of_bounded(found: tuple[int, Sequence[Bounded]], sockets: int, crossings: i
     return Division(cost=(crossings << TERM | used) << TERM | cache_crossings, groups=_ascending(groups))
 
 
-def _divided_groupwise(
-    items: Sequence[Item], topology: Topology, groups: Sequence[Group], effort: Effort
-) -> Division | None:
+def _divided_groupwise(items: Sequence[Item], topology: Topology, groups: Sequence[Group], effort: Effort) -> Division:
     cost = 0
     divided: list[Group] = []
     for group in groups:
@@ -205,9 +203,8 @@ def _divided_groupwise(
         nodes = len({item.node for item in members})
         division = divide_finely(members, own)
         if division is None:
-            found = divide_across(members, own, nodes - 1, nodes, effort)
-            if found is None:
-                return None
+            undivided = Bounded(tuple(range(len(members))), group.sockets, group.sockets)
+            found = divide_across(members, own, nodes - 1, nodes, effort) or (len(members) - 1, [undivided])
             division = _of_bounded(found, group.sockets, nodes - 1, nodes)
         cost += division.cost
         divided += [

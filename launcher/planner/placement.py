@@ -48,10 +48,10 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
       nodes where every CPU is used, up to sixteen that differ; else whenever the bounded searches end within their
       effort: all but about one in six of the hardest cases with ten to sixteen nodes that all differ;
     * term 6 with up to eight areas (caches with free CPUs) that differ. With more, as long as no node has more than
-      eight that differ: where no socket has to cross nodes, and else whenever the search ends within its effort, as it
-      mostly does (see `forest` and `crossing`); beyond it, 6 is seldom more than one off. Where CPUs are spare and
-      guest cores have to cross nodes, or be split beside housekeeping, the nodes are chosen first, and 6 is the least
-      inside each group of them that shares sockets, if that has at most eight areas.
+      eight that differ: where no socket has to cross nodes, and else on up to eight nodes whenever the search ends
+      within its effort, as it mostly does (see `forest` and `crossing`); beyond it, 6 is seldom more than one off.
+      Where CPUs are spare on more nodes, or guest cores have to cross nodes or be split beside housekeeping, the nodes
+      are chosen first, and 6 is the least inside each group of them that shares sockets, as far as that is searched.
     Housekeeping is taken of what the best division leaves where that does (see `fitting`). Else of its choices with the
     same terms 1 to 3 a hundred are compared; on more than eight areas, for term 6, eight beside spare CPUs and about
     fifty where every CPU is used.

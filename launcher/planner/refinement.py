@@ -24,7 +24,7 @@ _CHOICE_WORK = 1_600
 # Steps of the searches for term 6 where every CPU is used, all together: some hundredths of a second.
 _EFFORT = 8_000
 # Steps of the searches for term 6 where CPUs are left over and sockets cross nodes, all together: a tenth of a second.
-_CROSSING_EFFORT = 12_000
+_CROSSING_EFFORT = 9_000
 # Choices of caches for the housekeeping where CPUs are left over: each of the eight of one node, for one CPU.
 _SPARE_LIMIT = 8
 # Such choices times pairs of areas and group inside each node, and what two nodes cost beside.
