@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 from hack.images.errors import ImageError
 from hack.images.layers import EPOCH
+from hack.programs import run_to_end
 
 _TRIM = Path(__file__).parent / "trim-root"
 # libvirt's QEMU driver and QEMU; what makes images, UEFI, TPMs and user networks; Python; process 1; tools of one file.
@@ -42,11 +42,11 @@ def write_base(path: Path) -> None:
         f"--setup-hook={_USRMERGE}", f"--extract-hook={_TRIM}", _suite(), str(partial), *map(str, _sources()),
     ]  # fmt: skip
     try:
-        subprocess.run(command, check=True, env=os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)})
+        done = run_to_end(command, environment=os.environ | {"SOURCE_DATE_EPOCH": str(EPOCH)}, capture=False)
     except FileNotFoundError:
         raise ImageError("mmdebstrap is not there: install the package mmdebstrap") from None
-    except subprocess.CalledProcessError as error:
-        raise ImageError(f"mmdebstrap failed (status {error.returncode}); its reason is above") from None
+    if done.returncode != 0:
+        raise ImageError(f"mmdebstrap failed (status {done.returncode}); its reason is above")
     partial.replace(path)
 
 

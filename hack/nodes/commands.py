@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 from hack.nodes.errors import NodeError
+from hack.programs import run_to_end
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -18,7 +18,7 @@ def run(*command: str | Path, cwd: Path = CHECKOUT, stdin: bytes = b"") -> bytes
     """Run a command and return what it printed; raises NodeError with its last lines where it fails."""
     words = [str(word) for word in command]
     try:
-        done = subprocess.run(words, cwd=cwd, input=stdin, capture_output=True, check=False)
+        done = run_to_end(words, stdin=stdin, cwd=cwd)
     except FileNotFoundError as error:
         raise NodeError(f"{words[0]} is missing: hack/install-packages node installs it") from error
     if done.returncode != 0:
