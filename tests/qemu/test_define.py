@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import libvirt
 import pytest
@@ -13,9 +15,11 @@ from msgspec.structs import replace
 
 from launcher.domain.blueprint import VirtType
 from launcher.domain.render import render
+from launcher.hypervisor.deadline import Call, DeadlineExceeded
 from launcher.hypervisor.libvirt_driver import start_event_loop
 from launcher.hypervisor.root import LauncherRoot
 from tests.domain.blueprints import BLUEPRINTS
+from tests.faults.places import kill_all, running_below
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -26,21 +30,40 @@ SHARED_IOTHREADS = {"pool-shared": (10_000_000, "failed to validate")}
 ANY = (0, "")
 
 
+# libvirt probes a QEMU in a few seconds, on a busy machine in several times that.
+PROBE_S = 60.0
+
+
 class Driver:
     """libvirt's QEMU driver inside this process."""
 
-    def __init__(self, connection: libvirt.virConnect) -> None:
+    def __init__(self, connection: libvirt.virConnect, root: Path) -> None:
         self._connection = connection
+        self._root = root
         self.version = connection.getLibVersion()
 
     def define(self, xml: str) -> None:
         """Define the domain with validation, and forget it again."""
-        domain = self._connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        domain = self._answer(lambda: self._connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE))
         domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_TPM)
 
     def command_line(self, xml: str) -> str:
         """Return the QEMU command line that the domain would become."""
-        return str(self._connection.domainXMLToNative("qemu-argv", xml, 0))
+        return str(self._answer(lambda: self._connection.domainXMLToNative("qemu-argv", xml, 0)))
+
+    def _answer(self, ask: Callable[[], Any]) -> Any:
+        """Ask libvirt, which may have to probe a QEMU first, and waits for that without a deadline.
+
+        QEMU 7.2 seldom comes to stand still as it starts: its monitor's thread accepts (accept4(2)) a connection that
+        its main thread has accepted already. Such a one is ended, and libvirt, which has no answer then, asked again.
+        """
+        call = Call("libvirt", ask)
+        with suppress(DeadlineExceeded):
+            return call.result(PROBE_S)
+        kill_all(running_below(self._root))
+        with suppress(libvirt.libvirtError):
+            call.result(PROBE_S)
+        return Call("libvirt", ask).result(PROBE_S)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +77,7 @@ def driver(capabilities: Path) -> Iterator[Driver]:
         patch.setenv("LIBVIRT_LOG_OUTPUTS", f"3:file:{folder}/log/libvirt.log")
         start_event_loop()
         connection = libvirt.open(root.uri)
-        yield Driver(connection)
+        yield Driver(connection, folder)
         connection.close()
     root.close()
     shutil.rmtree(folder)
