@@ -97,7 +97,7 @@ class PrivateLibvirtd:
     def on_monitor(self, command: str) -> str:
         """Have the one guest's QEMU do this, in the words of its monitor for people."""
         virsh = ["virsh", "--quiet", "--connect", self.uri, "qemu-monitor-command", "--hmp", "tests_demo", command]
-        return subprocess.run(virsh, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(virsh, capture_output=True, text=True, check=True, timeout=120).stdout
 
     def _command(self) -> list[str]:
         pid_file = str(self.folder / "run/libvirtd.pid")
