@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import shutil
+import signal
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -51,6 +52,7 @@ class LauncherRoot:
             for folder in ("etc", "run", "log", "home"):
                 (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(self.path)
+            _end_probes(self.path)
             _sweep(self.path)
             _write_configuration(self.path / "etc" / "qemu.conf")
         except OSError as error:
@@ -78,6 +80,7 @@ class LauncherRoot:
 
         The folders stay, and with them the logs and the cached capabilities of QEMU.
         """
+        _end_probes(self.path)
         _sweep(self.path)
         os.close(self._lock)
 
@@ -104,6 +107,21 @@ def _check_length(root: Path) -> None:
         )
 
 
+def _end_probes(root: Path) -> None:
+    """End QEMUs that libvirt started to ask what they can do, once nobody is left who waits for an answer.
+
+    A launcher that was killed meanwhile leaves one for good; and seldom QEMU 7.2 never answers, with its monitor's
+    thread in accept4(2) for a connection that its main thread has accepted, so that the start is given up on.
+    """
+    folders = tuple((root / "lib" / "qemu").glob("qmp-*"))
+    for entry in Path("/proc").iterdir() if folders else ():
+        if entry.name.isdigit() and any(os.fsencode(folder) + b"/" in command_line(entry) for folder in folders):
+            with suppress(OSError):
+                os.kill(int(entry.name), signal.SIGKILL)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _sweep(root: Path) -> None:
     """Remove sockets, pid files and libvirt's records where no QEMU of this root lives any more.
 
@@ -124,8 +142,9 @@ def _sweep(root: Path) -> None:
 
 
 def _has_qemu(root: Path) -> bool:
-    """Tell whether a QEMU of this root runs."""
-    return any(is_below(command_line(entry), root) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now."""
+    commands = (command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
+    return any(is_below(command, root) and b"\0none,accel=" not in command for command in commands)
 
 
 def _lock(root: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -126,3 +127,17 @@ def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> No
         LauncherRoot(short).close()
         living.kill()
     assert all(path.exists() for path in left)
+
+
+def test_a_qemu_that_was_only_asked_what_it_can_do_is_ended_by_the_next_launcher(short: Path) -> None:
+    left = _left_by_qemu(short)
+    folder = short / "lib/qemu/qmp-ABC"
+    folder.mkdir()
+    words = ("-machine", "none,accel=kvm:tcg", "-qmp", f"unix:{folder}/qmp.monitor,server=on,wait=off")
+    with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)", *words]) as probe:
+        while str(short) not in Path(f"/proc/{probe.pid}/cmdline").read_text():
+            time.sleep(0.01)
+        LauncherRoot(short).close()
+        assert probe.wait() == -signal.SIGKILL
+    assert not folder.exists()
+    assert [path.exists() for path in left] == [False] * 5
