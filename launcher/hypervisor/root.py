@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import signal
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -114,10 +115,10 @@ def _end_probes(root: Path) -> None:
     thread in accept4(2) for a connection that its main thread has accepted, so that the start is given up on.
     """
     folders = tuple((root / "lib" / "qemu").glob("qmp-*"))
-    for entry in Path("/proc").iterdir() if folders else ():
-        if entry.name.isdigit() and any(os.fsencode(folder) + b"/" in command_line(entry) for folder in folders):
+    for pid, command in _commands() if folders else ():
+        if _is_probe(command, root):
             with suppress(OSError):
-                os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(pid, signal.SIGKILL)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -143,8 +144,18 @@ def _sweep(root: Path) -> None:
 
 def _has_qemu(root: Path) -> bool:
     """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now."""
-    commands = (command_line(entry) for entry in Path("/proc").iterdir() if entry.name.isdigit())
-    return any(is_below(command, root) and b"\0none,accel=" not in command for command in commands)
+    return any(is_below(command, root) and not _is_probe(command, root) for _pid, command in _commands())
+
+
+def _is_probe(command: bytes, root: Path) -> bool:
+    return os.fsencode(root / "lib" / "qemu" / "qmp-") in command
+
+
+def _commands() -> Iterator[tuple[int, bytes]]:
+    """Yield the pid and the command line of each process."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name), command_line(entry)
 
 
 def _lock(root: Path) -> int:

@@ -19,9 +19,8 @@ class Errands:
         errand.start()
         self._under_way = (*(other for other in self._under_way if other.is_alive()), errand)
 
-    def wait(self, timeout_s: float) -> bool:
-        """Wait until all are over, for so long at most, and tell whether they are; others are left to their wait."""
+    def wait(self, timeout_s: float) -> None:
+        """Wait until all are over, for so long at most; others are left to their wait."""
         ends_s = time.monotonic() + timeout_s
         for errand in self._under_way:
             errand.join(max(ends_s - time.monotonic(), 0.0))
-        return not any(errand.is_alive() for errand in self._under_way)
