@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from launcher.hypervisor.deadline import IsStopping
+from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.protocol import Hypervisor, MachineEvent
 from launcher.hypervisor.root import LauncherRoot, check_driver_user
 
@@ -24,7 +25,8 @@ def open_hypervisor(
         from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - after the environment that libvirt reads
 
         libvirt_driver.start_event_loop()
-        hypervisor = libvirt_driver.LibvirtHypervisor(uri or launcher_root.uri, on_event, is_stopping)
+        probes = ProbeWatch(launcher_root.path) if uri is None else None
+        hypervisor = libvirt_driver.LibvirtHypervisor(uri or launcher_root.uri, on_event, is_stopping, probes)
         try:
             yield hypervisor
         finally:

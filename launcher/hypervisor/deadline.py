@@ -46,24 +46,25 @@ class Call(Generic[T]):
         """Tell whether the call has come back and nobody has taken its result."""
         return not self._results.empty()
 
-    def result(self, timeout_s: float, is_stopping: IsStopping | None = None) -> T:
-        """Wait for the call and return its result, or raise what it raised.
+    def result(
+        self, timeout_s: float, is_stopping: IsStopping | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> T:
+        """Wait for the call and return its result, or raise what it raised; `meanwhile` is called while it lasts.
 
         Raises DeadlineExceeded after `timeout_s` seconds, and CallAbandoned STOP_PATIENCE_S after somebody wants the
         end.
         """
         try:
-            if is_stopping is None:
-                result, error = self._results.get(timeout=timeout_s)
-            else:
-                result, error = self._get(time.monotonic() + timeout_s, is_stopping)
+            result, error = self._get(time.monotonic() + timeout_s, is_stopping or _never, meanwhile or _nothing)
         except queue.Empty:
             raise DeadlineExceeded(f"{self.what}: no answer within {timeout_s:g} s") from None
         if error is not None:
             raise error
         return result  # type: ignore[return-value]  # None only where T admits it
 
-    def _get(self, ends_s: float, is_stopping: IsStopping) -> tuple[T | None, BaseException | None]:
+    def _get(
+        self, ends_s: float, is_stopping: IsStopping, meanwhile: Callable[[], None]
+    ) -> tuple[T | None, BaseException | None]:
         patience_ends_s: float | None = None
         while True:
             try:
@@ -72,6 +73,7 @@ class Call(Generic[T]):
                 now_s = time.monotonic()
                 if now_s >= ends_s:
                     raise
+            meanwhile()
             if patience_ends_s is None and is_stopping():
                 patience_ends_s = now_s + STOP_PATIENCE_S
             if patience_ends_s is not None and now_s >= patience_ends_s:
@@ -84,3 +86,11 @@ class Call(Generic[T]):
             self._results.put((self._function(), None))
         except BaseException as error:  # noqa: BLE001 - handed over whole to the caller's thread
             self._results.put((None, error))
+
+
+def _never() -> bool:
+    return False
+
+
+def _nothing() -> None:
+    return None

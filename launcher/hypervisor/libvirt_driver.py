@@ -16,6 +16,7 @@ from launcher.cpuset import CPUSet
 from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, RUN_MARK, RUN_NAMESPACE, RUN_PREFIX
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import Call, CallAbandoned, DeadlineExceeded, IsStopping
+from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.protocol import (
     AgentChanged,
     ConnectionLost,
@@ -212,15 +213,21 @@ class LibvirtHypervisor:
     """A libvirt connection whose events go to one callback, called in libvirt's own event thread."""
 
     def __init__(
-        self, uri: str, on_event: Callable[[MachineEvent], None], is_stopping: IsStopping | None = None
+        self,
+        uri: str,
+        on_event: Callable[[MachineEvent], None],
+        is_stopping: IsStopping | None = None,
+        probes: ProbeWatch | None = None,
     ) -> None:
         """Open the connection, after `start_event_loop`; raises HypervisorError with the URI and libvirt's words.
 
-        Once `is_stopping` returns true, what takes long here is not waited for much longer: CallAbandoned.
+        Once `is_stopping` returns true, what takes long here is not waited for much longer: CallAbandoned. `probes` are
+        those that libvirt starts in this process.
         """
         self._uri = uri
         self._on_event = on_event
         self._is_stopping = is_stopping
+        self._probes = probes
         self._machine_uuid: str | None = None
         self._connection: Any = None
         self._callbacks: tuple[int, ...] = ()
@@ -268,13 +275,17 @@ class LibvirtHypervisor:
         flags = libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_VALIDATE
         if not keeps_variables:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
-        start = Call("start", lambda: self._connection.createXML(xml, flags))
-        try:
-            return self._watch(self._told(start, start_timeout_s(memory_bytes), self._is_stopping))
-        except (DeadlineExceeded, CallAbandoned) as error:
-            _log.warning("not started: %s; QEMU is ended", error)
-            self._end_start(start, name)
-            raise
+
+        def start() -> LibvirtMachine:
+            call = Call("start", lambda: self._connection.createXML(xml, flags))
+            try:
+                return self._watch(self._told(call, start_timeout_s(memory_bytes), self._is_stopping))
+            except (DeadlineExceeded, CallAbandoned) as error:
+                _log.warning("not started: %s; QEMU is ended", error)
+                self._end_start(call, name)
+                raise
+
+        return self._asked_again(start)
 
     def _end_start(self, start: Call[Any], name: str) -> None:
         """Have libvirt end the QEMU of a start that is not to go on, and wait until libvirt has cleared up."""
@@ -295,7 +306,7 @@ class LibvirtHypervisor:
         def convert() -> str:
             return str(self._connection.domainXMLToNative("qemu-argv", xml, 0)).strip()
 
-        return _call("conversion to a command line", convert, START_TIMEOUT_S)
+        return self._asked_again(lambda: self._told(Call("conversion to a command line", convert), START_TIMEOUT_S))
 
     def close(self) -> None:
         """Close the connection; the embedded driver lets go of its root with it."""
@@ -304,20 +315,40 @@ class LibvirtHypervisor:
     def _ask(self, what: str, function: Callable[[], T]) -> T:
         return self._told(Call(what, function), CALL_TIMEOUT_S)
 
+    def _asked_again(self, ask: Callable[[], T]) -> T:
+        """Ask libvirt, and once more where it failed because a probe stood still: it asks a new one then."""
+        ended = self._probes_ended
+        try:
+            return ask()
+        except HypervisorError as error:
+            if self._probes_ended == ended or isinstance(error, DeadlineExceeded):
+                raise
+            _log.warning("once more: %s", error)
+            return ask()
+
+    @property
+    def _probes_ended(self) -> int:
+        return self._probes.ended if self._probes else 0
+
     def _told(self, call: Call[T], timeout_s: float, is_stopping: IsStopping | None = None) -> T:
         """Wait for a call to libvirt; where it fails because the daemon went meanwhile, it is that which is told."""
         try:
-            return _result(call, timeout_s, is_stopping)
+            return _result(call, timeout_s, is_stopping, self._look_at_probes)
         except HypervisorError as error:
             if self._lost:
                 raise HypervisorError(f"{call.what}: the connection to {self._uri} is lost: {self._lost}") from error
             raise
 
+    def _look_at_probes(self) -> None:
+        if self._probes:
+            self._probes.look()
+
     def _open(self, is_stopping: IsStopping | None = None) -> None:
         """Open a connection and put it in the place of one that is lost."""
         uri, lost, lost_callbacks = self._uri, self._connection, self._callbacks
         _log.debug("opening: %s", uri)
-        connection = _call(f"open {uri}", lambda: libvirt.open(uri), START_TIMEOUT_S, is_stopping)
+        opening = Call(f"open {uri}", lambda: libvirt.open(uri))
+        connection = _result(opening, START_TIMEOUT_S, is_stopping, self._look_at_probes)
         try:
             self._host_cpus = len(_call("host CPUs", connection.getCPUMap)[1])
             self._callbacks = self._register(connection)
@@ -420,9 +451,14 @@ def _call(
     return _result(Call(what, function), timeout_s, is_stopping)
 
 
-def _result(call: Call[T], timeout_s: float, is_stopping: IsStopping | None = None) -> T:
+def _result(
+    call: Call[T],
+    timeout_s: float,
+    is_stopping: IsStopping | None = None,
+    meanwhile: Callable[[], None] | None = None,
+) -> T:
     try:
-        return call.result(timeout_s, is_stopping)
+        return call.result(timeout_s, is_stopping, meanwhile)
     except libvirt.libvirtError as error:
         words = " ".join((error.get_error_message() or str(error)).split())
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:

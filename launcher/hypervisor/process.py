@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from msgspec import Struct
@@ -35,12 +36,11 @@ def find_qemu(uuid: str, *, root: Path | None = None, proc: Path = Path("/proc")
     return process
 
 
-def command_line(entry: Path) -> bytes:
-    """Return a process's command line, its words ended by NUL; empty where it has ended."""
-    try:
-        return (entry / "cmdline").read_bytes()
-    except OSError:
-        return b""
+def command_lines(proc: Path = Path("/proc")) -> Iterator[tuple[int, bytes]]:
+    """Yield the pid and the command line of each process, its words ended by NUL."""
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            yield int(entry.name), _command_line(entry)
 
 
 def is_below(command: bytes, root: Path) -> bool:
@@ -48,8 +48,16 @@ def is_below(command: bytes, root: Path) -> bool:
     return os.fsencode(root / "lib" / "qemu") + b"/" in command
 
 
+def _command_line(entry: Path) -> bytes:
+    """Return a process's command line; empty where it has ended."""
+    try:
+        return (entry / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def _is_qemu_of(entry: Path, uuid: str, root: Path | None) -> bool:
-    command = command_line(entry)
+    command = _command_line(entry)
     words = command.split(b"\0")
     named = any(words[i : i + 2] == [b"-uuid", uuid.encode()] for i in range(len(words)))
     return named and (root is None or is_below(command, root))

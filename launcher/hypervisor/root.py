@@ -6,14 +6,13 @@ import fcntl
 import os
 import pwd
 import shutil
-import signal
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from launcher.errors import HypervisorError, UsageError
-from launcher.hypervisor.process import command_line, is_below
+from launcher.hypervisor.probes import end_probes, is_probe
+from launcher.hypervisor.process import command_lines, is_below
 
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
 # give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is
@@ -53,7 +52,7 @@ class LauncherRoot:
             for folder in ("etc", "run", "log", "home"):
                 (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = _lock(self.path)
-            _end_probes(self.path)
+            end_probes(self.path)
             _sweep(self.path)
             _write_configuration(self.path / "etc" / "qemu.conf")
         except OSError as error:
@@ -81,7 +80,7 @@ class LauncherRoot:
 
         The folders stay, and with them the logs and the cached capabilities of QEMU.
         """
-        _end_probes(self.path)
+        end_probes(self.path)
         _sweep(self.path)
         os.close(self._lock)
 
@@ -108,21 +107,6 @@ def _check_length(root: Path) -> None:
         )
 
 
-def _end_probes(root: Path) -> None:
-    """End QEMUs that libvirt started to ask what they can do, once nobody is left who waits for an answer.
-
-    A launcher that was killed meanwhile leaves one for good; and seldom QEMU 7.2 never answers, with its monitor's
-    thread in accept4(2) for a connection that its main thread has accepted, so that the start is given up on.
-    """
-    folders = tuple((root / "lib" / "qemu").glob("qmp-*"))
-    for pid, command in _commands() if folders else ():
-        if _is_probe(command, root):
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-    for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _sweep(root: Path) -> None:
     """Remove sockets, pid files and libvirt's records where no QEMU of this root lives any more.
 
@@ -144,18 +128,7 @@ def _sweep(root: Path) -> None:
 
 def _has_qemu(root: Path) -> bool:
     """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now."""
-    return any(is_below(command, root) and not _is_probe(command, root) for _pid, command in _commands())
-
-
-def _is_probe(command: bytes, root: Path) -> bool:
-    return os.fsencode(root / "lib" / "qemu" / "qmp-") in command
-
-
-def _commands() -> Iterator[tuple[int, bytes]]:
-    """Yield the pid and the command line of each process."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            yield int(entry.name), command_line(entry)
+    return any(is_below(command, root) and not is_probe(command, root) for _pid, command in command_lines())
 
 
 def _lock(root: Path) -> int:

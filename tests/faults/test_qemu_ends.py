@@ -6,6 +6,7 @@ A guest that ignores the power button or panics, and one that is destroyed at on
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from launcher.hypervisor.probes import probes_below
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import running_below, wait_until
@@ -100,6 +102,20 @@ def test_a_qemu_that_never_answers_libvirt_is_ended_with_the_start_when_that_is_
     assert last(launcher) == "virt-launcher: stopped before the guest ran: start had no answer within 10 s more"
     assert lines_of(launcher, "not started: .*; QEMU is ended")
     assert pid is not None
+    assert not is_running(pid)
+
+
+def test_a_qemu_that_stands_still_while_libvirt_asks_what_it_can_do_is_ended_and_another_asked(
+    launch: Launch, root: Path
+) -> None:
+    shutil.rmtree(root / "cache", ignore_errors=True)
+    launcher = launch(manifest(cores=1))
+    wait_until(lambda: bool(probes_below(root)), "libvirt asks a QEMU")
+    (pid, *_others) = probes_below(root)
+    os.kill(pid, signal.SIGSTOP)
+    launcher.wait_for(rf"probe: QEMU \(pid {pid}\), which libvirt asks what it can do, stands still and is ended")
+    launcher.wait_for("phase: running")
+    assert destroy(launcher) == 9
     assert not is_running(pid)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from msgspec.structs import replace
 
 from launcher.domain.blueprint import VirtType
 from launcher.domain.render import render
-from launcher.hypervisor.deadline import Call, DeadlineExceeded
+from launcher.hypervisor.deadline import Call
 from launcher.hypervisor.libvirt_driver import start_event_loop
+from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.root import LauncherRoot
 from tests.domain.blueprints import BLUEPRINTS
-from tests.faults.places import kill_all, running_below
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -39,7 +38,7 @@ class Driver:
 
     def __init__(self, connection: libvirt.virConnect, root: Path) -> None:
         self._connection = connection
-        self._root = root
+        self._probes = ProbeWatch(root)
         self.version = connection.getLibVersion()
 
     def define(self, xml: str) -> None:
@@ -52,18 +51,14 @@ class Driver:
         return str(self._answer(lambda: self._connection.domainXMLToNative("qemu-argv", xml, 0)))
 
     def _answer(self, ask: Callable[[], Any]) -> Any:
-        """Ask libvirt, which may have to probe a QEMU first, and waits for that without a deadline.
-
-        QEMU 7.2 seldom comes to stand still as it starts: its monitor's thread accepts (accept4(2)) a connection that
-        its main thread has accepted already. Such a one is ended, and libvirt, which has no answer then, asked again.
-        """
-        call = Call("libvirt", ask)
-        with suppress(DeadlineExceeded):
-            return call.result(PROBE_S)
-        kill_all(running_below(self._root))
-        with suppress(libvirt.libvirtError):
-            call.result(PROBE_S)
-        return Call("libvirt", ask).result(PROBE_S)
+        """Ask libvirt, and once more where it had no answer from a QEMU that it asked in turn."""
+        ended = self._probes.ended
+        try:
+            return Call("libvirt", ask).result(PROBE_S, meanwhile=self._probes.look)
+        except libvirt.libvirtError:
+            if self._probes.ended == ended:
+                raise
+            return Call("libvirt", ask).result(PROBE_S, meanwhile=self._probes.look)
 
 
 @pytest.fixture(scope="module")
