@@ -24,6 +24,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         )
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show what was found where a guest stood still and its test was tried again (tests/qemu/stillness.py)."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"stood still, and tried again: {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one worker, one after the other, the tests that change this machine: cpusets, mounts, daemons."""
     for item in items:

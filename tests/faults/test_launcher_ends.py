@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
-from tests.faults.places import PATIENCE_S, qemu_below, running_below, wait_until
+from tests.faults.places import qemu_below, running_below, wait_until
 from tests.processes import is_running
 from tests.qemu.guests import Launcher, manifest
+from tests.qemu.monitor import on_monitor, run_state
 
 Moment = Callable[[Launcher], bool]
 
@@ -65,26 +63,6 @@ def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, mome
     if is_waiting:
         successor.wait_for("adopted: tests_demo, paused: it has not run yet")
     assert destroy(successor) == 9
-
-
-def run_state(root: Path) -> str:
-    """Return what QEMU says of itself: a guest is prelaunch until its first resume."""
-    return str(on_monitor(root, "query-status")["status"])
-
-
-def on_monitor(root: Path, *commands: str) -> dict[str, Any]:
-    """Have QEMU do this, past any libvirt, and return its last answer; the monitor is free without a launcher."""
-    (path,) = root.glob("lib/qemu/domain-*/monitor.sock")
-    with socket.socket(socket.AF_UNIX) as monitor:
-        monitor.settimeout(PATIENCE_S)
-        monitor.connect(str(path))
-        with monitor.makefile("rw") as lines:
-            for command in ("qmp_capabilities", *commands):
-                lines.write(json.dumps({"execute": command}))
-                lines.flush()
-                while "return" not in (answer := json.loads(lines.readline())):
-                    pass
-    return dict(answer["return"])
 
 
 def test_a_guest_that_ran_unmarked_and_was_paused_is_not_woken_by_the_next_launcher(launch: Launch) -> None:

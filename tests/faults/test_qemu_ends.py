@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,7 +17,7 @@ from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import running_below, wait_until
 from tests.processes import is_running, state_of
-from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
+from tests.qemu.guests import Launcher, manifest
 
 
 @pytest.mark.parametrize(
@@ -163,15 +161,9 @@ def paused(launch: Launch) -> Launcher:
     """A guest that somebody has paused over the control socket."""
     launcher = launch(manifest(cores=1))
     launcher.wait_for("phase: running")
-    ask(launcher, "pause")
+    launcher.ask("pause")
     launcher.wait_for("phase: paused")
     return launcher
-
-
-def ask(launcher: Launcher, verb: str) -> None:
-    """Speak to a running launcher as a person would."""
-    command = [sys.executable, "-m", "launcher", verb, "--root", str(launcher.root)]
-    subprocess.run(command, check=True, env=environment_of_a_checkout())
 
 
 def test_a_paused_guest_is_woken_to_be_shut_down(paused: Launcher) -> None:
@@ -189,6 +181,6 @@ def test_a_paused_guest_stays_paused_under_the_next_launcher_until_it_is_resumed
     adopter.wait_for("adopted: tests_demo, paused, and left so: it has run before")
     adopter.wait_for("verified:")
     assert not lines_of(adopter, "asked: resume")
-    ask(adopter, "resume")
+    adopter.ask("resume")
     adopter.wait_for("phase: running")
     assert destroy(adopter) == 9

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 
+from tests.processes import is_running
+from tests.qemu.stillness import GuestStoodStill, end, evidence_of
+
 CHECKOUT = Path(__file__).parent.parent.parent
 KERNEL = CHECKOUT / ".cache/guest/vmlinuz"
 INITRD = CHECKOUT / ".cache/guest/initramfs"
@@ -78,20 +81,44 @@ class Launcher:
                         return line
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._reader.is_alive():
-                    pytest.fail(f"no line {pattern!r} in the launcher's output:\n{self.output}")
+                    break
                 self._news.wait(min(left, 1.0))
+        raise self._failure(f"no line {pattern!r} in the launcher's output")
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
+
+    def ask(self, verb: str) -> None:
+        """Speak to the running launcher as a person would."""
+        command = [sys.executable, "-m", "launcher", verb, "--root", str(self.root)]
+        subprocess.run(command, check=True, env=environment_of_a_checkout(), timeout=BOOT_TIMEOUT_S)
 
     def wait(self, timeout_s: float = BOOT_TIMEOUT_S) -> int:
         """Wait for the launcher's end and return its exit status."""
         try:
             status = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
-            pytest.fail(f"the launcher did not end within {timeout_s} s:\n{self.output}")
+            raise self._failure(f"the launcher did not end within {timeout_s} s") from None
         self._reader.join(10)
         return status
+
+    def _failure(self, what: str) -> BaseException:
+        """Return what to raise, with the launcher's output: GuestStoodStill where its guest runs and says nothing."""
+        qemu = self._qemu_of_a_silent_guest()
+        if qemu is None:
+            return pytest.fail.Exception(f"{what}:\n{self.output}")
+        self.process.kill()
+        self.process.wait()
+        runs, seen = evidence_of(self.root, qemu)
+        end(qemu)
+        message = f"{what}:\n{self.output}\n{seen}"
+        return GuestStoodStill(message) if runs else pytest.fail.Exception(message)
+
+    def _qemu_of_a_silent_guest(self) -> int | None:
+        if self.process.poll() is not None or "phase: running" not in self.output or "console | " in self.output:
+            return None
+        pids = [pid for pid in self._qemu_pids() if is_running(pid)]
+        return pids[0] if pids else None
 
     def end_by_force(self) -> None:
         """End a guest whose end is not what the test is about: destroyed, or off in order where it has booted."""
@@ -104,8 +131,12 @@ class Launcher:
 
     def qemu_pid(self) -> int:
         """Return the pid of the QEMU of this root; libvirt's pid file names it."""
-        (path,) = [path for path in (self.root / "run/qemu").glob("*.pid") if path.name != "driver.pid"]
-        return int(path.read_text())
+        (pid,) = self._qemu_pids()
+        return pid
+
+    def _qemu_pids(self) -> list[int]:
+        paths = (self.root / "run/qemu").glob("*.pid")
+        return [int(path.read_text()) for path in paths if path.name != "driver.pid"]
 
 
 def manifest(
