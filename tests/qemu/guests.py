@@ -117,8 +117,11 @@ class Launcher:
     def _qemu_of_a_silent_guest(self) -> int | None:
         if self.process.poll() is not None or "phase: running" not in self.output or "console | " in self.output:
             return None
-        pids = [pid for pid in self._qemu_pids() if is_running(pid)]
-        return pids[0] if pids else None
+        try:
+            qemu = self.qemu_pid()
+        except ValueError:
+            return None
+        return qemu if is_running(qemu) else None
 
     def end_by_force(self) -> None:
         """End a guest whose end is not what the test is about: destroyed, or off in order where it has booted."""
@@ -131,12 +134,8 @@ class Launcher:
 
     def qemu_pid(self) -> int:
         """Return the pid of the QEMU of this root; libvirt's pid file names it."""
-        (pid,) = self._qemu_pids()
-        return pid
-
-    def _qemu_pids(self) -> list[int]:
-        paths = (self.root / "run/qemu").glob("*.pid")
-        return [int(path.read_text()) for path in paths if path.name != "driver.pid"]
+        (path,) = [path for path in (self.root / "run/qemu").glob("*.pid") if path.name != "driver.pid"]
+        return int(path.read_text())
 
 
 def manifest(
