@@ -83,6 +83,10 @@ def parse_request(request: bytes) -> Command:
     if not isinstance(word, str) or word not in tuple(Command):
         known = ", ".join(Command)
         raise ValueError(f'{_quoted(line)}: wanted {{"command": WORD}}, where WORD is one of {known}')
+    unknown = sorted(document.keys() - {"command"})
+    if unknown:
+        names = " and ".join(_quoted(name.encode()) for name in unknown)
+        raise ValueError(f'{names} {"is" if len(unknown) == 1 else "are"} not known: wanted {{"command": WORD}} alone')
     return Command(word)
 
 

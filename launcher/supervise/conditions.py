@@ -77,6 +77,9 @@ def _ready(snapshot: Snapshot, pinning: _Claim) -> _Claim:
         return _claim(
             ConditionType.READY, ConditionStatus.FALSE, _word(snapshot.phase), f"the guest is {snapshot.phase}"
         )
+    if snapshot.is_stopped:
+        message = "QEMU was stopped by a signal or a debugger; SIGCONT lets it go on"
+        return _claim(ConditionType.READY, ConditionStatus.FALSE, "QEMUStopped", message)
     if pinning.reason == _NOT_WATCHED:
         message = f"the guest runs, and its pinning was {pinning.message}"
         return _claim(ConditionType.READY, ConditionStatus.TRUE, "RunningUnwatched", message)

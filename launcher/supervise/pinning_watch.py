@@ -11,7 +11,7 @@ from launcher.supervise.drift import Drift, Repair, drifts, moves, repairs
 from launcher.supervise.repairer import Pinner, Repairer
 from launcher.supervise.roles import ObservedThread, ThreadKind
 from launcher.supervise.tally import Tally
-from launcher.supervise.threads import ThreadObserver, confine_process
+from launcher.supervise.threads import ThreadObserver, confine_process, is_stopped
 
 _log = logging.getLogger(__name__)
 
@@ -29,7 +29,8 @@ class PinningWatch:
     """Looks at QEMU's threads again and again; one thread's own, the loop's.
 
     `threads` and `found`, what differs, are of the last look. `verified_at` is when the kernel last confirmed the whole
-    plan, in seconds since the epoch; None while something differs. `tally` counts drifts and repairs.
+    plan, in seconds since the epoch; None while something differs. `is_stopped` tells of QEMU's process. `tally` counts
+    drifts and repairs.
     """
 
     def __init__(self, pid: int, pinning: Pinning, vcpus: int) -> None:
@@ -38,7 +39,9 @@ class PinningWatch:
         self.threads: tuple[ObservedThread, ...] = ()
         self.found: tuple[Drift, ...] = ()
         self.verified_at: float | None = None
+        self.is_stopped = False
         self.tally = Tally()
+        self._pid = pid
         self._vcpus = vcpus
         self._observer = ThreadObserver(pid)
         self._repairer = Repairer()
@@ -78,6 +81,14 @@ class PinningWatch:
             if drift not in before:
                 _log.warning("drifted: %s", drift)
                 self.tally = self.tally.with_drift(drift.role.kind)
+
+    def look_for_stop(self) -> None:
+        """Look whether somebody has stopped QEMU, which is nothing that could be put right here, and tell a change."""
+        before, self.is_stopped = self.is_stopped, is_stopped(self._pid)
+        if self.is_stopped and not before:
+            _log.warning("stopped: QEMU (pid %d), by a signal or a debugger; SIGCONT lets it go on", self._pid)
+        if before and not self.is_stopped:
+            _log.info("continued: QEMU (pid %d)", self._pid)
 
     def repair(self, pinner: Pinner, now_s: float) -> bool:
         """Put right what differs, but for what was put right too often; tell whether there was anything to do."""

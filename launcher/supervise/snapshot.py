@@ -71,7 +71,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     Times: `beat_s` is the loop's last turn on the monotonic clock; the others are seconds since the epoch. `threads`
     is empty before the first look and after the end. `verified_at` is when the kernel last confirmed the whole plan;
     None while something differs (`drifts`) or nothing was looked at yet. `is_watched` tells whether the threads are
-    looked at after the proof; where they are not, `threads` and `drifts` are of then.
+    looked at after the proof; where they are not, `threads` and `drifts` are of then. `is_stopped` is QEMU's process,
+    all of it, not the guest (`phase`).
     """
 
     namespace: str
@@ -88,6 +89,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     drifts: tuple[Drift, ...] = ()
     verified_at: float | None = None
     is_watched: bool = True
+    is_stopped: bool = False
     paused_reason: str = ""
     drift_counts: tuple[Count, ...] = ()
     repair_counts: tuple[Count, ...] = ()

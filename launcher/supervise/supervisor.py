@@ -229,6 +229,7 @@ class Supervisor:
 
     def _look_and_answer(self, now_s: float) -> None:
         differed = bool(self._watch.found)
+        self._watch.look_for_stop()
         self._look_at_cpuset()
         self._look_for_drift()
         if self._watch.found:
@@ -278,6 +279,7 @@ class Supervisor:
             self._watch.found,
             self._watch.pinning,
             self._watch.tally,
+            self._watch.is_stopped,
             self._cpuset.allowed,
             self._cpuset.grade,
             self._paused_reason,
@@ -301,6 +303,7 @@ class Supervisor:
             drifts=watch.found,
             verified_at=watch.verified_at,
             is_watched=assignment.drift_policy is not DriftPolicy.OFF,
+            is_stopped=watch.is_stopped,
             paused_reason=self._paused_reason,
             drift_counts=watch.tally.drifts,
             repair_counts=watch.tally.repairs,

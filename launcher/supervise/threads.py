@@ -102,6 +102,15 @@ class ThreadObserver:
         return ObservedThread(tid=tid, name=name, role=role, cpus=CPUSet.of(self._affinities[tid]))
 
 
+def is_stopped(pid: int, proc: str = "/proc") -> bool:
+    """Tell whether a process is stopped by a signal or a debugger (proc_pid_stat(5)); one that is gone is not."""
+    try:
+        with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
+            return file.read().rpartition(") ")[2][:1] in ("T", "t")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def set_affinity(tid: int, cpus: CPUSet) -> None:
     """Set the affinity of one thread; one that has ended meanwhile is no error, every other refusal is an OSError."""
     try:

@@ -5,6 +5,7 @@ A guest that ignores the power button or panics, and one that is destroyed at on
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -138,12 +139,23 @@ def test_a_stopped_qemu_is_still_watched(launch: Launch, two_cpus: tuple[int, in
     launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
     os.kill(pid, signal.SIGSTOP)
+    launcher.wait_for(rf"stopped: QEMU \(pid {pid}\), by a signal or a debugger; SIGCONT lets it go on")
+    assert ready(launcher) == ("False", "QEMUStopped")
     vcpu, emulator = two_cpus
     assert os.sched_getaffinity(pid) == {emulator}
     os.sched_setaffinity(pid, {vcpu})
     wait_until(lambda: os.sched_getaffinity(pid) == {emulator}, "the stopped QEMU is put right")
     os.kill(pid, signal.SIGCONT)
+    launcher.wait_for(rf"continued: QEMU \(pid {pid}\)")
+    wait_until(lambda: ready(launcher) == ("True", "RunningAndVerified"), "it is ready again")
     assert destroy(launcher) == 9
+
+
+def ready(launcher: Launcher) -> tuple[str, str]:
+    """Return the status and the reason of the condition Ready."""
+    status = json.loads(launcher.ask("status", "--format", "json"))
+    (found,) = (condition for condition in status["conditions"] if condition["type"] == "Ready")
+    return found["status"], found["reason"]
 
 
 def test_a_guest_that_reboots_for_ever_goes_on_and_is_ended_when_asked(launch: Launch) -> None:

@@ -23,6 +23,11 @@ ROWS = {
     "a paused guest is not ready": (snapshot(phase=Phase.PAUSED), READY, "False", "Paused"),
     "a guest with a drifted thread is not ready": (drifted(), READY, "False", "Drifted"),
     "a running guest not yet looked at is not ready": (snapshot(verified_at=None), READY, "False", "NotYetVerified"),
+    "a guest whose QEMU is stopped is not ready": (snapshot(is_stopped=True), READY, "False", "QEMUStopped"),
+    "a stopped QEMU that nobody watches is not ready either": (
+        snapshot(is_stopped=True, is_watched=False), READY, "False", "QEMUStopped",
+    ),
+    "a stopped QEMU's threads are where they were planned": (snapshot(is_stopped=True), VERIFIED, "True", "AsPlanned"),
     "affinities as planned are verified": (snapshot(), VERIFIED, "True", "AsPlanned"),
     "a drift is not verified": (drifted(), VERIFIED, "False", "Drifted"),
     "what was not compared is unknown": (snapshot(verified_at=None), VERIFIED, "Unknown", "NotYetVerified"),

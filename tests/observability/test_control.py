@@ -276,6 +276,11 @@ def test_a_place_that_cannot_be_is_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_word_beside_the_command_is_refused_and_named() -> None:
+    with pytest.raises(ValueError, match=r"'grace' and 'now' are not known: wanted \{\"command\": WORD\} alone"):
+        parse_request(b'{"now": true, "command": "shutdown", "grace": 5}')
+
+
 @pytest.mark.parametrize("command", Command)
 def test_every_command_is_read_back(command: Command) -> None:
     assert parse_request(json.dumps({"command": command}).encode()) is command

@@ -88,10 +88,14 @@ class Launcher:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def ask(self, verb: str) -> None:
-        """Speak to the running launcher as a person would."""
-        command = [sys.executable, "-m", "launcher", verb, "--root", str(self.root)]
-        subprocess.run(command, check=True, env=environment_of_a_checkout(), timeout=BOOT_TIMEOUT_S)
+    def ask(self, verb: str, *arguments: str) -> str:
+        """Speak to the running launcher as a person would, and return what it prints."""
+        command = [sys.executable, "-m", "launcher", verb, "--root", str(self.root), *arguments]
+        environment = environment_of_a_checkout()
+        result = subprocess.run(
+            command, stdout=subprocess.PIPE, text=True, check=True, env=environment, timeout=BOOT_TIMEOUT_S
+        )
+        return result.stdout
 
     def wait(self, timeout_s: float = BOOT_TIMEOUT_S) -> int:
         """Wait for the launcher's end and return its exit status."""
