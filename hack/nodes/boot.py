@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import IO
 
 from hack.nodes.commands import last_lines
-from hack.nodes.errors import NodeError
+from hack.nodes.errors import NodeError, NodeStoodStill
 from hack.nodes.machine import Outlets
 
 # What a node may need, beside its command's time, to boot and to write its results: 10 to 20 s on a machine with two
 # CPUs and nothing else to do, a minute and more on a busy one.
 AROUND_S = 300
+# A node is up after 5 to 20 s, after a minute and more on a busy machine.
+UP_S = 240
 _QEMU = "qemu-system-x86_64"
 _AT_ONCE = 65536
 _SHOWN_LINES = 20
@@ -32,11 +34,17 @@ class Ended:
 
 
 def boot(
-    arguments: Callable[[Outlets], tuple[str, ...]], work: Path, limit_s: float, show: Callable[[bytes], None]
+    arguments: Callable[[Outlets], tuple[str, ...]],
+    work: Path,
+    limit_s: float,
+    show: Callable[[bytes], None],
+    *,
+    up_s: float = UP_S,
 ) -> Ended:
     """Run a node to its end and hand on what its command prints; raises NodeError where it does not end by itself.
 
-    In `work` the kernel's console, the node's status and what QEMU says are left, as `console`, `status` and `qemu`.
+    It is NodeStoodStill where the node is not up after `up_s` seconds. In `work` the kernel's console, the node's
+    status and what QEMU says are left, as `console`, `status` and `qemu`.
     """
     reading, writing = os.pipe()
     outlets = Outlets(output_fd=writing, console=work / "console", status=work / "status")
@@ -45,11 +53,17 @@ def boot(
             qemu = start_qemu(arguments(outlets), pass_fds=(writing,), stdin=subprocess.DEVNULL, stderr=log)
         finally:
             os.close(writing)
-        with killed_in_the_end(qemu), _killed_after(limit_s, qemu) as exceeded:
+        with (
+            killed_in_the_end(qemu),
+            _killed_after(limit_s, qemu) as exceeded,
+            _killed_after(up_s, qemu, unless=lambda: _is_up(work)) as stood_still,
+        ):
             # The pipe is closed by QEMU's end, and by nothing else.
             while text := output.read(_AT_ONCE):
                 show(text)
             qemu.wait()
+    if stood_still.is_set():
+        raise NodeStoodStill(f"the node was not up after {up_s:g} s")
     return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
 
 
@@ -76,11 +90,15 @@ def killed_in_the_end(qemu: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 @contextmanager
-def _killed_after(limit_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
+def _killed_after(
+    limit_s: float, qemu: subprocess.Popen[bytes], *, unless: Callable[[], bool] = lambda: False
+) -> Iterator[threading.Event]:
     """Kill QEMU once it has had its time, also while nobody takes what it prints; the event says that it was so."""
     exceeded = threading.Event()
 
     def kill() -> None:
+        if unless():
+            return
         exceeded.set()
         qemu.kill()
 
@@ -99,7 +117,7 @@ def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:
         word, _, number = line.partition(" ")
         if word == "exit":
             return Ended(status=int(number), has_results="unwritten" not in told)
-    stage = "after it was up" if "up" in told else "before it was up"
+    stage = "after it was up" if _is_up(work) else "before it was up"
     if exceeded_s is not None:
         raise NodeError(f"the node was killed {stage}: {exceeded_s:g} s had passed")
     if qemu_status != 0:
@@ -111,6 +129,10 @@ def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:
 def console_end(work: Path) -> tuple[str, ...]:
     """Return the last lines of the node's console, for people."""
     return _lines(work / "console")[-_SHOWN_LINES:]
+
+
+def _is_up(work: Path) -> bool:
+    return "up" in _lines(work / "status")
 
 
 def _lines(path: Path) -> tuple[str, ...]:

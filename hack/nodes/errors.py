@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class NodeError(Exception):
     """The node could not be built, booted or brought to its end; the message says what to change, or what was seen."""
+
+
+class NodeStoodStill(NodeError):
+    """The node was not up in time; QEMU before 8.1 has a reason of its own for that (hack/README.md), seldom twice."""

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
 from hack.nodes.commands import last_lines, run
-from hack.nodes.errors import NodeError
+from hack.nodes.errors import NodeError, NodeStoodStill
 from hack.nodes.folders import remove_forsaken, run_folder
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
@@ -49,7 +49,7 @@ def run_job(job: Job, results: Path | None) -> int:
     """Run a job to its end and return its command's status; what it left comes to `results`, whatever its end was."""
     with _prepared(job) as prepared:
         try:
-            return _run(job, prepared, results)
+            return _run_at_most_twice(job, prepared, results)
         except NodeError:
             print(*console_end(prepared.work), sep="\n", file=sys.stderr)
             raise
@@ -69,6 +69,14 @@ def attach_console(job: Job) -> int:
         if status != 0:
             raise NodeError(f"QEMU ended with status {status}: {last_lines((prepared.work / 'qemu').read_bytes())}")
         return status
+
+
+def _run_at_most_twice(job: Job, prepared: _Prepared, results: Path | None) -> int:
+    try:
+        return _run(job, prepared, results)
+    except NodeStoodStill as error:
+        _say(f"{error}; once more")
+        return _run(job, prepared, results)
 
 
 def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:

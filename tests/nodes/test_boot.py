@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hack.nodes.boot import Ended, boot, console_end, judge
-from hack.nodes.errors import NodeError
+from hack.nodes.errors import NodeError, NodeStoodStill
 from hack.nodes.initramfs import loading_order
 from hack.nodes.machine import Outlets
 
@@ -138,3 +138,14 @@ def test_a_module_is_loaded_after_all_that_it_needs() -> None:
 def test_a_module_that_the_kernel_lacks_is_named() -> None:
     with pytest.raises(NodeError, match=r"^the kernel has no module virtio_blk$"):
         loading_order("a/ext4.ko:\n", ("virtio_blk",))
+
+
+def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu("exec sleep 60")
+    with pytest.raises(NodeStoodStill, match=r"^the node was not up after 0\.5 s$"):
+        boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5)
+
+
+def test_a_node_that_is_up_may_take_its_time(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu(f"echo up >{tmp_path}/status; sleep 1; echo exit 0 >>{tmp_path}/status")
+    assert boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5) == Ended(status=0, has_results=True)

@@ -160,7 +160,7 @@ def manifest(
         "memory": {"guest": "192Mi"},
         "firmware": {
             "kernelBoot": {
-                "kernelArgs": f"console=ttyS0 quiet no_timer_check {kernel_arguments}".strip(),
+                "kernelArgs": f"console=ttyS0 quiet no_timer_check nohz=off {kernel_arguments}".strip(),
                 "container": boot,
             }
         },

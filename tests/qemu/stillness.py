@@ -1,7 +1,9 @@
 """A guest that QEMU runs and that says nothing: what its QEMU is doing, so that this one is understood.
 
-Seen once in some thousands of boots, with QEMU 7.2's emulation of two CPUs. The launcher has no part in it where QEMU
-says that the guest runs, and the kernel that each vCPU has a CPU to run on.
+QEMU before 8.1, when it emulates several CPUs, may go on running an instruction that one of them has just replaced (its
+commit deba78709a): of some hundred guests one stood still so, both vCPUs in a loop of breakpoints. `nohz=off` keeps the
+kernel from the place where that was seen (hack/README.md), but it replaces others. The launcher has no part in it where
+QEMU says that the guest runs.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def test_a_guest_has_a_tpm_of_version_2(launch: Launch) -> None:
 
 def test_the_screen_of_a_guest_can_be_looked_at_and_its_agent_spoken_to(launch: Launch, root: Path) -> None:
     vmi = _vmi({"autoattachGraphicsDevice": True})
-    vmi["spec"]["domain"]["firmware"]["kernelBoot"]["kernelArgs"] = "console=ttyS0 quiet no_timer_check"
+    vmi["spec"]["domain"]["firmware"]["kernelBoot"]["kernelArgs"] = "console=ttyS0 quiet no_timer_check nohz=off"
     launcher = launch(vmi)
     launcher.wait_for("guest: ready")
     with socket.socket(socket.AF_UNIX) as screen, socket.socket(socket.AF_UNIX) as agent:

@@ -237,7 +237,7 @@ LOADED = {
         kernel_boot=KernelBoot(
             kernel=".cache/guest/vmlinuz",
             initrd=".cache/guest/initramfs",
-            arguments="console=ttyS0 quiet no_timer_check",
+            arguments="console=ttyS0 quiet no_timer_check nohz=off",
         ),
         grace_period_s=30,
     ),
