@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
 from launcher.cli.arguments import parse_arguments
-from launcher.cli.output import complain
+from launcher.cli.output import complain, logged
 from launcher.cli.streams import open_missing_streams
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus, LauncherError
@@ -36,16 +37,17 @@ def command() -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return its exit status (`launcher.errors.ExitStatus`).
 
-    An error raised on purpose becomes one line on standard error (one line for each fault of a manifest); anything
-    else is a bug and keeps its traceback.
+    An error raised on purpose becomes one line on standard error (one line for each fault of a manifest), a line of
+    `run`'s log where that is JSON; anything else is a bug and keeps its traceback.
     """
     words = sys.argv[1:] if arguments is None else arguments
+    options: Namespace | None = None
     try:
         options = parse_arguments(words)
         status = ExitStatus(options.verb_function(options))
         sys.stdout.flush()
     except LauncherError as error:
-        return _report(error, is_run=words[:1] == ["run"])
+        return _report(error, options, is_run=words[:1] == ["run"])
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; what it read was right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,8 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _report(error: LauncherError, *, is_run: bool) -> int:
-    complain("\n".join(f"virt-launcher: {line}" for line in str(error).splitlines()))
+def _report(error: LauncherError, options: Namespace | None, *, is_run: bool) -> int:
+    lines = str(error).splitlines()
+    if not (is_run and options is not None and logged(lines, options, error.exit_status)):
+        complain("\n".join(f"virt-launcher: {line}" for line in lines))
     if is_run:
         write_termination_message(error.exit_status, str(error))
     return error.exit_status

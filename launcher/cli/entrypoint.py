@@ -127,7 +127,8 @@ def _clear_up(options: Namespace, guest: Guest) -> None:
 
 def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:
     level = logging.INFO if outcome.status is ExitStatus.POWERED_OFF else logging.ERROR
-    _log.log(level, "ended: %s (exit status %d)", outcome.reason, outcome.status)
+    fields = {"exit_status": int(outcome.status)}
+    _log.log(level, "ended: %s (exit status %d)", outcome.reason, outcome.status, extra={"fields": fields})
     last_words = qemu_said if outcome.status is ExitStatus.CRASHED else ""
     write_termination_message(outcome.status, f"{outcome.reason}\n{last_words}".rstrip())
     return outcome.status

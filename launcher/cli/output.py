@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import Namespace
+from collections.abc import Iterable
 from contextlib import suppress
 
-from launcher.errors import HostError
+from launcher.errors import ExitStatus, HostError
 
 
 def terminal() -> tuple[int, bool]:
@@ -42,3 +44,17 @@ def complain(text: str) -> None:
     with suppress(OSError):
         for line in text.splitlines():
             print(printable(line), file=sys.stderr, flush=True)
+
+
+def logged(lines: Iterable[str], options: Namespace, status: ExitStatus) -> bool:
+    """Write each line to `run`'s log, as an error that ends it, where that log is JSON; tell whether it is."""
+    import logging  # noqa: PLC0415 - only where something is wrong
+
+    from launcher.observe.logs import LogFormat, configure_logging, resolved  # noqa: PLC0415 - likewise
+
+    if resolved(LogFormat(options.log_format)) is LogFormat.TEXT:
+        return False
+    configure_logging(LogFormat.JSON, verbose=options.verbose)
+    for line in lines:
+        logging.getLogger(__name__).error("ended: %s", line, extra={"fields": {"exit_status": int(status)}})
+    return True

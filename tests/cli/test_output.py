@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import subprocess
@@ -65,6 +66,22 @@ def test_a_closed_standard_output_takes_everything(verb: str) -> None:
 def test_what_is_wrong_never_goes_to_standard_output() -> None:
     ended = run_in_shell("plan none.yaml 2>&-")
     assert (ended.returncode, ended.stdout) == (3, "")
+
+
+def test_every_fault_of_a_guest_that_is_to_run_is_a_line_of_the_log_where_that_is_json(tmp_path: Path) -> None:
+    vmi = tmp_path / "vmi.yaml"
+    vmi.write_text(f"{(CHECKOUT / SMALLEST).read_text()}\n  unknown: 1\n  mistaken: 2\n")
+    ended = run_in_shell(f"run {vmi} --root {tmp_path}/r --log-format json")
+    faults = [line for line in map(json.loads, ended.stderr.splitlines()) if line["event"] == "ended"]
+    told = [(line["level"], line["exit_status"], line["message"]) for line in faults]
+    assert (ended.returncode, len(told)) == (3, 2)
+    assert all((level, status) == ("error", 3) and str(vmi) in message for level, status, message in told)
+
+
+def test_a_fault_of_a_guest_that_is_to_run_is_a_line_for_people_where_the_log_is(tmp_path: Path) -> None:
+    ended = run_in_shell(f"run {tmp_path}/none.yaml --root {tmp_path}/r --log-format text")
+    said = f"virt-launcher: {tmp_path}/none.yaml: cannot be read: No such file or directory\n"
+    assert (ended.returncode, ended.stderr) == (3, said)
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])

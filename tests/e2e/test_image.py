@@ -5,6 +5,7 @@ What is asserted is read from the node's kernel, outside of the containers.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -136,8 +137,8 @@ def test_a_realtime_guest_is_refused_in_one_line_where_the_container_may_not_hav
 ) -> None:
     result = podman.run("run", "--rm", *confined(folder), podman.image, *launch("realtime"))
     assert result.returncode == 7
-    (line,) = (line for line in result.stderr.splitlines() if line.startswith("virt-launcher: "))
-    assert "--cap-add" in line
+    (fault,) = (line for line in map(json.loads, result.stderr.splitlines()) if line["event"] == "ended")
+    assert "--cap-add" in fault["message"]
 
 
 @pytest.mark.parametrize(
