@@ -18,10 +18,10 @@ __all__ = ["capabilities", "cpuset", "two_cpus"]
 
 
 @pytest.fixture(scope="module")
-def daemon() -> Iterator[PrivateLibvirtd]:
+def daemon(capabilities: Path) -> Iterator[PrivateLibvirtd]:
     """A libvirtd of our own, alive when the tests begin; whatever it started is gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
-    made = PrivateLibvirtd(folder)
+    made = PrivateLibvirtd(folder, capabilities)
     made.start()
     yield made
     made.kill()

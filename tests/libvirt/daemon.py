@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -45,7 +46,8 @@ exec "$@"
 class PrivateLibvirtd:
     """One libvirtd over one folder, started and killed as often as the test wants."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, known: Path) -> None:
+        """Lay out its files; `known` is a folder with what another libvirt has found out about QEMU, if one has."""
         self.folder = folder
         for name in ("etc", "lib", "run", "cache", "log"):
             (folder / name).mkdir()
@@ -56,6 +58,8 @@ class PrivateLibvirtd:
         where = folder / "etc" if privileged else folder / "etc/libvirt"
         where.mkdir(exist_ok=True)
         (where / "qemu.conf").write_text(_QEMU_CONFIGURATION + user)
+        if (known / "qemu").exists():
+            shutil.copytree(known / "qemu", folder / "cache" / ("qemu" if privileged else "libvirt/qemu"))
         self._socket = folder / ("run/libvirt-sock" if privileged else "run/libvirt/libvirt-sock")
         self.uri = f"qemu+unix:///{'system' if privileged else 'session'}?socket={self._socket}"
         self._process: subprocess.Popen[bytes] | None = None
@@ -113,5 +117,7 @@ class PrivateLibvirtd:
 
     def _answers(self) -> bool:
         command = ["virsh", "--quiet", "--connect", self.uri, "version"]
-        result = subprocess.run(command, capture_output=True, check=False)
-        return result.returncode == 0
+        try:
+            return subprocess.run(command, capture_output=True, check=False, timeout=START_TIMEOUT_S).returncode == 0
+        except subprocess.TimeoutExpired:
+            return False
