@@ -11,7 +11,7 @@ from launcher.supervise.drift import Drift, Repair, drifts, moves, repairs
 from launcher.supervise.repairer import Pinner, Repairer
 from launcher.supervise.roles import ObservedThread, ThreadKind
 from launcher.supervise.tally import Tally
-from launcher.supervise.threads import ThreadObserver, confine_process, is_stopped
+from launcher.supervise.threads import ThreadObserver, confine_process, has_ended, is_stopped
 
 _log = logging.getLogger(__name__)
 
@@ -143,7 +143,7 @@ class PinningWatch:
         """Look once more a little later; where QEMU has ended meanwhile nothing is missing, for all is over."""
         time.sleep(pause_s)
         self._look()
-        if not self.threads:
+        if has_ended(self._pid):
             self.found = ()
 
     def _place_newborn(self, pinner: Pinner, known: set[int]) -> bool:

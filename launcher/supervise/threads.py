@@ -102,13 +102,23 @@ class ThreadObserver:
         return ObservedThread(tid=tid, name=name, role=role, cpus=CPUSet.of(self._affinities[tid]))
 
 
-def is_stopped(pid: int, proc: str = "/proc") -> bool:
-    """Tell whether a process is stopped by a signal or a debugger (proc_pid_stat(5)); one that is gone is not."""
+def is_stopped(pid: int) -> bool:
+    """Tell whether a process is stopped by a signal or a debugger; one that is gone is not."""
+    return _state(pid) in ("T", "t")
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process is gone, or is left to be reaped."""
+    return _state(pid) in ("", "Z", "X")
+
+
+def _state(pid: int) -> str:
+    """Return the letter of a process's state (proc_pid_stat(5)), none of one that is gone."""
     try:
-        with open(f"{proc}/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(") ")[2][:1] in ("T", "t")
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
+            return file.read().rpartition(") ")[2][:1]
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return ""
 
 
 def set_affinity(tid: int, cpus: CPUSet) -> None:
