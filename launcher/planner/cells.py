@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
-from launcher.host.model import CPU, Host
+from launcher.host.model import CPU, NO_NODE, Host
 from launcher.planner.model import Cell
 from launcher.quantity import Quantity
 from launcher.vmi.guest import Guest, GuestMemory
@@ -62,38 +64,69 @@ def _pages(memory: GuestMemory, page_bytes: int) -> int:
     return memory.guest_bytes // page_bytes
 
 
-def suffices(vcpus: Mapping[int, int], memory: GuestMemory, host: Host) -> bool:
-    """Tell whether so many vCPUs on each node find their share of the memory free there."""
-    free = _free(memory, host)
-    try:
-        shares = _shares(_pages(memory, memory.huge_page_bytes or host.page_bytes), vcpus, free)
-    except DoesNotFit:
-        return False
-    return free is None or all(pages <= free.get(node, 0) for node, pages in shares.items())
+class PageSupply(Struct, frozen=True, kw_only=True):
+    """The pages that the guest's memory takes and those free by node (None where they are not counted)."""
+
+    pages: int
+    guest_cores: int
+    free: Mapping[int, int] | None
+
+    def free_on(self, node: int) -> int:
+        """Count the free pages of a node, at most those of the guest."""
+        if node == NO_NODE:
+            return 0
+        return self.pages if self.free is None else min(self.pages, self.free.get(node, 0))
+
+    def most(self, node: int, guest_cores: int) -> int | None:
+        """Return the most pages that so many guest cores on the node may be given; None where their share is not free.
+
+        That is the share rounded down and one page, or what is free where that is less.
+        """
+        if not guest_cores:
+            return 0
+        share = self.pages * guest_cores // self.guest_cores
+        return None if max(1, share) > self.free_on(node) else min(share + 1, self.free_on(node))
+
+    def suffices(self, guest_cores: Mapping[int, int]) -> bool:
+        """Tell whether so many guest cores on each node can be given all pages together, and at least one each."""
+        used = [(node, count) for node, count in guest_cores.items() if count]
+        most = [self.most(node, count) for node, count in used]
+        least = sum(max(1, self.pages * count // self.guest_cores) for _, count in used)
+        return None not in most and least <= self.pages <= sum(pages or 0 for pages in most)
 
 
-def cores_by_pages(room: Mapping[int, int], guest: Guest, host: Host) -> dict[int, int] | None:
+def page_supply(guest: Guest, host: Host) -> PageSupply:
+    """Count the pages that the guest needs and the host has free."""
+    memory, topology = guest.memory, guest.cpu.topology
+    return PageSupply(
+        pages=_pages(memory, memory.huge_page_bytes or host.page_bytes),
+        guest_cores=topology.sockets * topology.cores,
+        free=_free(memory, host),
+    )
+
+
+def cores_by_pages(room: Mapping[int, int], supply: PageSupply) -> dict[int, int] | None:
     """Choose how many guest cores each node gets, at most its room, so that the free pages suffice; None if none do.
 
-    For every number of guest cores on the nodes so far, the most pages are followed that they may be given: the share
-    and one page, or what is free where that is less.
+    For every number of guest cores on the nodes so far, the most pages are followed that they may be given.
     """
-    memory, cores = guest.memory, guest.cpu.topology.sockets * guest.cpu.topology.cores
-    pages, free = _pages(memory, memory.huge_page_bytes or host.page_bytes), _free(memory, host) or {}
     best = {0: _Dealt(0)}
     for node, most in room.items():
         grown = dict(best)
-        for count in range(1, min(most, cores) + 1):
-            if pages * count // cores > free.get(node, 0) or not free.get(node, 0):
+        for count in range(1, min(most, supply.guest_cores) + 1):
+            given = supply.most(node, count)
+            if given is None:
                 break
-            given = min(pages * count // cores + 1, free[node])
             for sum_before, before in best.items():
                 dealt = _Dealt(before.pages + given, node, count, before)
-                if sum_before + count <= cores and grown.get(sum_before + count, _NONE).pages < dealt.pages:
+                if (
+                    sum_before + count <= supply.guest_cores
+                    and grown.get(sum_before + count, _NONE).pages < dealt.pages
+                ):
                     grown[sum_before + count] = dealt
         best = grown
-    dealt = best.get(cores, _NONE)
-    return dict(dealt.steps()) if dealt.pages >= pages else None
+    dealt = best.get(supply.guest_cores, _NONE)
+    return dict(dealt.steps()) if dealt.pages >= supply.pages else None
 
 
 class _Dealt(NamedTuple):

@@ -35,7 +35,9 @@ class Placement(Struct, frozen=True, kw_only=True):
     score: Score
 
 
-def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
+def place(
+    cpus: Iterable[CPU], topology: Topology, housekeeping: int, untangling: int = _UNTANGLING_EFFORT
+) -> Placement:
     """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
 
     Ties go to housekeeping on the node with most vCPUs, then to vCPUs of one thread each on separate cores, then to the
@@ -56,19 +58,22 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     same terms 1 to 3 a hundred are compared; on more than eight areas, for term 6, eight beside spare CPUs and about
     fifty where every CPU is used.
     With three or more threads, or caches that span nodes, the same as far as guest core after guest core can be
-    searched within an effort: guests of eight vCPUs, and many larger ones. All else is a heuristic for the terms named.
+    searched in `untangling` steps: guests of eight vCPUs, and many larger ones. All else is a heuristic for the terms
+    named.
     """
     cores = free_cores(cpus)
-    best = _best(cores, topology, housekeeping)
-    return _on_separate_cores(best, cores, topology, housekeeping) if topology.threads == 1 else best
+    best = _best(cores, topology, housekeeping, untangling)
+    return _on_separate_cores(best, cores, topology, housekeeping, untangling) if topology.threads == 1 else best
 
 
-def _on_separate_cores(best: Placement, cores: Sequence[Core], topology: Topology, housekeeping: int) -> Placement:
+def _on_separate_cores(
+    best: Placement, cores: Sequence[Core], topology: Topology, housekeeping: int, untangling: int
+) -> Placement:
     """Look for a placement as good in which no two vCPUs share a host core; a heuristic where cores are scarce."""
     is_apart = len({cpu.core for cpu in best.vcpus}) == len(best.vcpus)
     if is_apart or len(cores) < topology.vcpus + housekeeping:
         return best
-    apart = _best(free_cores(core.cpus[0] for core in cores), topology, housekeeping)
+    apart = _best(free_cores(core.cpus[0] for core in cores), topology, housekeeping, untangling)
     kept = {cpu.core for cpu in apart.housekeeping}
     # As few of the cores that housekeeping has to itself as it needs.
     reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[:housekeeping]
@@ -83,13 +88,13 @@ def _away(placement: Placement) -> int:
     return sum(vcpus[cpu.node] < most for cpu in placement.housekeeping)
 
 
-def _best(cores: Sequence[Core], topology: Topology, housekeeping: int) -> Placement:
+def _best(cores: Sequence[Core], topology: Topology, housekeeping: int, untangling: int) -> Placement:
     fine = fine_areas(cores)
     spanning = _caches_span_nodes(fine)
     areas, choices = _choices(cores, fine, topology, housekeeping, spanning=spanning)
     best = _seated(areas, choices[0], topology)
     if len(areas) == len(fine) and (topology.threads > 2 or spanning):
-        return _untangled(areas, choices, best, topology, proved=not spanning)
+        return _untangled(areas, choices, best, topology, Effort(steps=untangling), proved=not spanning)
     return best
 
 
@@ -115,13 +120,19 @@ def _choices(
 
 
 def _untangled(
-    areas: Sequence[Area], choices: Sequence[Choice], first: Placement, topology: Topology, *, proved: bool
+    areas: Sequence[Area],
+    choices: Sequence[Choice],
+    first: Placement,
+    topology: Topology,
+    effort: Effort,
+    *,
+    proved: bool,
 ) -> Placement:
     """Search on where the seats may be worse than can be: by what the division promised, if that is `proved` a bound.
 
     That is where split guest cores have more than two threads; where caches span nodes, term 6 may even be less.
     """
-    best, effort = first, Effort(steps=_UNTANGLING_EFFORT)
+    best = first
     for choice in choices:
         if proved and _last_terms(best) <= choice.division.promise:
             break
@@ -136,12 +147,14 @@ def _untangled(
     return best
 
 
-def place_accepted(cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts) -> Placement | None:
+def place_accepted(
+    cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts, untangling: int
+) -> Placement | None:
     """Place as `place` does, but only so that `accepts` takes the guest cores by node, and no guest core spans nodes.
 
-    Exact. None where there is no such placement; raises TooLong where that is a long search.
+    Exact. None where there is no such placement; raises TooLong where that takes more than `untangling` steps.
     """
-    areas, effort = fine_areas(free_cores(cpus)), Effort(steps=_UNTANGLING_EFFORT)
+    areas, effort = fine_areas(free_cores(cpus)), Effort(steps=untangling)
     options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
     found: list[Placement] = []
     for chosen in combinations(options, housekeeping, CLASS_LIMIT):

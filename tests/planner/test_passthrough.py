@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, NO_NODE, Host
@@ -159,6 +159,61 @@ def _planned_score(case: CellCase, free: dict[int, int]) -> Score | None:
     return pinning.score
 
 
+@dataclass(frozen=True)
+class LargeCase:
+    """A guest on a host whose pages are short, and the best score, which an independent integer program has found."""
+
+    shape: tuple[int, int, int]
+    host: tuple[int, int, int]
+    cpuset: str
+    pages: int
+    free: tuple[int, ...]
+    best: tuple[int, int, int, int, int, int]
+    isolate: bool = False
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(
+            LargeCase((4, 3, 2), (2, 6, 4), "0-18,20-24,26-27,30-37,39-47", 12, (4, 8), (0, 0, 0, 1, 2, 1)),
+            id="a node keeps its places for whole guest cores",
+        ),
+        pytest.param(
+            LargeCase((3, 3, 1), (4, 6, 2), "0-11,13-47", 12, (4, 8, 4, 0), (0, 0, 0, 0, 2, 0), isolate=True),
+            id="housekeeping is not beside vCPUs where cores are free",
+        ),
+        pytest.param(
+            LargeCase((3, 3, 1), (3, 8, 1), "0-8,10,12-16,18-23", 100, (33, 100, 33), (0, 0, 0, 0, 2, 1), isolate=True),
+            id="nodes get whole guest sockets although more vCPUs would have pages",
+        ),
+        pytest.param(
+            LargeCase((2, 6, 1), (3, 4, 2), "0-8,10-23", 10, (2, 3, 6), (0, 0, 0, 1, 3, 2)),
+            id="two nodes make up a guest socket beside one of its own",
+        ),
+        pytest.param(
+            LargeCase((3, 3, 1), (4, 8, 2), "0-63", 100, (0, 50, 50, 66), (0, 0, 0, 0, 2, 0)),
+            id="as few nodes as the pages allow",
+        ),
+        pytest.param(
+            LargeCase((4, 5, 1), (2, 6, 2), "0-23", 12, (4, 8), (0, 0, 0, 1, 2, 2)),
+            id="the caches left empty suit the guest sockets",
+        ),
+        pytest.param(
+            LargeCase((4, 5, 1), (4, 6, 2), "0-1,3-47", 10, (3, 6, 0, 3), (0, 0, 0, 0, 3, 0), isolate=True),
+            id="guest sockets keep to a cache each where two nodes are left half empty",
+        ),
+    ],
+)
+def test_a_larger_guest_short_of_pages_is_placed_with_the_best_score(case: LargeCase) -> None:
+    nodes, cores, threads = case.host
+    host = a_host(nodes, cores, threads, caches=2, free_pages=dict(enumerate(case.free)))
+    guest = _guest(*case.shape, pages=case.pages, isolate=case.isolate)
+    score = plan(guest, host, allow(case.cpuset)).score
+    assert score is not None
+    assert astuple(score) == case.best
+
+
 def test_a_page_left_over_by_rounding_goes_where_one_is_free() -> None:
     guest = _guest(1, 4, pages=7)
     pinning = plan(guest, a_host(2, 2, 1, free_pages={0: 3, 1: 4}), allow("0-3"))
@@ -175,3 +230,10 @@ def test_a_large_guest_is_placed_wherever_the_free_pages_hold_it_in_some_divisio
     ]
     with pytest.raises(DoesNotFit, match="free huge pages"):
         plan(_guest(5, 20, pages=101), host, allow("0-149"))
+
+
+def test_the_order_of_the_cpus_and_nodes_does_not_matter() -> None:
+    host = a_host(4, 6, 2, caches=2, free_pages={0: 3, 1: 6, 2: 0, 3: 3})
+    turned = replace(host, cpus=host.cpus[::-1], nodes=host.nodes[::-1])
+    guest = _guest(4, 5, pages=10, isolate=True)
+    assert plan(guest, turned, allow("0-1,3-47")) == plan(guest, host, allow("0-1,3-47"))
