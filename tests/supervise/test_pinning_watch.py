@@ -12,7 +12,7 @@ import pytest
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Pinning
-from launcher.supervise.pinning_watch import PinningWatch
+from launcher.supervise.pinning_watch import STOP_LOOK_EVERY, PinningWatch
 from tests.observability.processes import qemu_like
 from tests.processes import state_of
 
@@ -74,6 +74,7 @@ def test_a_stop_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -
             if number is not None:
                 os.kill(pid, number)
             wait_until(lambda letters=letters: state_of(pid) in letters)  # type: ignore[misc]
-            watch.look_for_stop()
+            for _look in range(STOP_LOOK_EVERY):
+                watch.look_for_stop()
             seen.append(watch.is_stopped)
     assert (seen, told(caplog)) == ([False, True, True, False], ["stopped", "continued"])
