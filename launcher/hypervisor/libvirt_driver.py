@@ -316,19 +316,7 @@ class LibvirtHypervisor:
         return self._told(Call(what, function), CALL_TIMEOUT_S)
 
     def _asked_again(self, ask: Callable[[], T]) -> T:
-        """Ask libvirt, and once more where it failed because a probe stood still: it asks a new one then."""
-        ended = self._probes_ended
-        try:
-            return ask()
-        except HypervisorError as error:
-            if self._probes_ended == ended or isinstance(error, DeadlineExceeded):
-                raise
-            _log.warning("once more: %s", error)
-            return ask()
-
-    @property
-    def _probes_ended(self) -> int:
-        return self._probes.ended if self._probes else 0
+        return self._probes.asked_again(ask, HypervisorError) if self._probes else ask()
 
     def _told(self, call: Call[T], timeout_s: float, is_stopping: IsStopping | None = None) -> T:
         """Wait for a call to libvirt; where it fails because the daemon went meanwhile, it is that which is told."""

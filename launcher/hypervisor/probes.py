@@ -10,12 +10,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
+from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import command_lines
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How often is looked whether a probe gets on, and how often in a row it may be found where it was: one that gets on is
 # over in 1 to 5 s. Looks are counted, not seconds: who was stopped himself for a while has only looked once.
@@ -58,6 +62,17 @@ class ProbeWatch:
                 _log.warning("probe: QEMU (pid %d), which libvirt asks what it can do, stands still and is ended", pid)
                 self.ended += 1
                 _kill(pid)
+
+    def asked_again(self, ask: Callable[[], T], failure: type[Exception]) -> T:
+        """Ask libvirt, and once more where that failed because a probe was ended: it starts a new one then."""
+        ended = self.ended
+        try:
+            return ask()
+        except failure as error:
+            if self.ended == ended or isinstance(error, DeadlineExceeded):
+                raise
+            _log.warning("once more: %s", error)
+            return ask()
 
     def _progress(self, pid: int) -> _Progress:
         before = self._seen.get(pid)

@@ -11,9 +11,8 @@ from launcher.host.model import CPU
 from launcher.planner.carving import Carving, carvings, joined
 from launcher.planner.cells import PageSupply
 from launcher.planner.effort import Effort, TooLong
-from launcher.planner.placement import Placement, place
+from launcher.planner.placement import Placement, caches_span_nodes, place, scored
 from launcher.planner.rations import Ration, Share, rations
-from launcher.planner.score import score
 from launcher.planner.seating import number_vcpus
 from launcher.planner.supply import Area, coarse_areas, free_cores
 from launcher.vmi.guest import Topology
@@ -59,9 +58,9 @@ class _Search(Struct):
 
     def is_least(self, placement: Placement) -> bool:
         """Tell whether nothing as good in terms 1 to 5 is better in 6: caches are crossed where nodes are."""
-        caches = [cache for node in self.nodes for cache in node.caches]
-        apart = len(set(caches)) == len(caches)
-        return placement.score.cache_crossings <= (placement.score.node_crossings if apart else 0)
+        return placement.score.cache_crossings <= (
+            0 if caches_span_nodes(self.nodes) else placement.score.node_crossings
+        )
 
     def carved(self, ration: Ration, best: Placement | None) -> Placement:
         """Seat the ration, carved in every way that may be better than the best so far, which is as good in 1 to 5."""
@@ -109,5 +108,4 @@ def _together(placements: Sequence[Placement], housekeeping: Iterable[CPU], topo
     cores = [tuple(vcpus[start : start + topology.threads]) for start in range(0, len(vcpus), topology.threads)]
     sockets = [tuple(cores[start : start + topology.cores]) for start in range(0, len(cores), topology.cores)]
     reserved = [*housekeeping, *(cpu for placement in placements for cpu in placement.housekeeping)]
-    numbered, ascending = number_vcpus(sockets), tuple(sorted(reserved, key=lambda cpu: cpu.cpu))
-    return Placement(vcpus=numbered, housekeeping=ascending, score=score(numbered, topology, ascending))
+    return scored(number_vcpus(sockets), reserved, topology)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from launcher.errors import DoesNotFit
@@ -13,9 +13,8 @@ from launcher.planner.demand import CPUDemand
 from launcher.planner.effort import TooLong
 from launcher.planner.model import Cell
 from launcher.planner.paged import place_by_pages
-from launcher.planner.placement import Placement, place, place_accepted
+from launcher.planner.placement import Placement, place, place_accepted, scored
 from launcher.planner.refusal import cores_across_nodes, too_few_cpus_with_memory, too_few_pages
-from launcher.planner.score import score
 from launcher.planner.supply import free_cores
 from launcher.vmi.guest import Guest, Topology
 
@@ -76,12 +75,6 @@ def _with_pages(
     return found
 
 
-def _beside(housekeeping: Iterable[CPU], placement: Placement, topology: Topology) -> Placement:
-    """Add housekeeping CPUs to a placement."""
-    reserved = tuple(sorted((*placement.housekeeping, *housekeeping), key=lambda cpu: cpu.cpu))
-    return Placement(vcpus=placement.vcpus, housekeeping=reserved, score=score(placement.vcpus, topology, reserved))
-
-
 def _narrowed(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, first: Placement) -> Placement | None:
     """Give nodes that are short of pages fewer vCPUs, again and again."""
     caps: dict[int, int] = {NO_NODE: 0}
@@ -139,7 +132,8 @@ def _place_capped(
     open_cpus = [cpu for cpu in usable if cpu not in closed]
     if len(open_cpus) < topology.vcpus + still:
         return None
-    return _beside(housekeeping, place(open_cpus, topology, still), topology)
+    placement = place(open_cpus, topology, still)
+    return scored(placement.vcpus, (*placement.housekeeping, *housekeeping), topology)
 
 
 def _closed(usable: Sequence[CPU], node: int, most: int, threads: int) -> list[CPU]:

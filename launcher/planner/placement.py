@@ -77,7 +77,7 @@ def _on_separate_cores(
     kept = {cpu.core for cpu in apart.housekeeping}
     # As few of the cores that housekeeping has to itself as it needs.
     reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[:housekeeping]
-    found = _scored(apart.vcpus, tuple(sorted(reserved, key=lambda cpu: cpu.cpu)), topology)
+    found = scored(apart.vcpus, reserved, topology)
     return found if (found.score, _away(found)) <= (best.score, _away(best)) else best
 
 
@@ -90,7 +90,7 @@ def _away(placement: Placement) -> int:
 
 def _best(cores: Sequence[Core], topology: Topology, housekeeping: int, untangling: int) -> Placement:
     fine = fine_areas(cores)
-    spanning = _caches_span_nodes(fine)
+    spanning = caches_span_nodes(fine)
     areas, choices = _choices(cores, fine, topology, housekeeping, spanning=spanning)
     best = _seated(areas, choices[0], topology)
     if len(areas) == len(fine) and (topology.threads > 2 or spanning):
@@ -98,7 +98,8 @@ def _best(cores: Sequence[Core], topology: Topology, housekeeping: int, untangli
     return best
 
 
-def _caches_span_nodes(areas: Sequence[Area]) -> bool:
+def caches_span_nodes(areas: Sequence[Area]) -> bool:
+    """Tell whether two of these areas, each on one node, have a last-level cache in common."""
     return len({cache for area in areas for cache in area.caches}) < sum(len(area.caches) for area in areas)
 
 
@@ -186,13 +187,13 @@ def _reserved(areas: Sequence[Area], choice: Choice) -> list[tuple[CPU, ...]]:
 
 
 def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...]], topology: Topology) -> Placement:
-    vcpus = number_vcpus(sockets)
-    housekeeping = tuple(sorted((cpu for cpus in reserved for cpu in cpus), key=lambda cpu: cpu.cpu))
-    return _scored(vcpus, housekeeping, topology)
+    return scored(number_vcpus(sockets), (cpu for cpus in reserved for cpu in cpus), topology)
 
 
-def _scored(vcpus: tuple[CPU, ...], housekeeping: tuple[CPU, ...], topology: Topology) -> Placement:
-    return Placement(vcpus=vcpus, housekeeping=housekeeping, score=score(vcpus, topology, housekeeping))
+def scored(vcpus: tuple[CPU, ...], housekeeping: Iterable[CPU], topology: Topology) -> Placement:
+    """Return the placement of vCPUs and housekeeping on these CPUs with its score."""
+    ascending = tuple(sorted(housekeeping, key=lambda cpu: cpu.cpu))
+    return Placement(vcpus=vcpus, housekeeping=ascending, score=score(vcpus, topology, ascending))
 
 
 def _refined_groups(

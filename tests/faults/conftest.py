@@ -15,6 +15,7 @@ import pytest
 from tests.faults.places import Cpuset, cpuset_of, kill_all, left_below, running_below
 from tests.qemu.conftest import capabilities, two_cpus
 from tests.qemu.guests import INITRD, KERNEL, Launcher
+from tests.qemu.known import collect, hand_out
 
 __all__ = ["capabilities", "two_cpus"]
 
@@ -25,15 +26,13 @@ Launch = Callable[..., Launcher]
 def clean_root(capabilities: Path) -> Iterator[Path]:
     """Make a root with a short path; when its user is done nothing may be left of what ran there."""
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
-    if (capabilities / "qemu").exists():
-        shutil.copytree(capabilities, folder / "cache")
+    hand_out(capabilities, folder / "cache")
     try:
         yield folder
         left = left_below(folder)
     finally:
         kill_all(running_below(folder))
-        if (folder / "cache/qemu").exists() and not (capabilities / "qemu").exists():
-            shutil.copytree(folder / "cache", capabilities, dirs_exist_ok=True)
+        collect(folder / "cache", capabilities)
         shutil.rmtree(folder)
     assert not left, f"something is left of the guest: {', '.join(left)}"
 

@@ -121,9 +121,7 @@ def test_a_cpuset_that_was_narrowed_while_nobody_watched_is_answered_by_the_adop
     cpuset: Cpuset, launch: Launch, two_cpus: tuple[int, int]
 ) -> None:
     killed = launch(manifest(), prefix=cpuset.prefix)
-    killed.wait_for("phase: running")
-    killed.signal(signal.SIGKILL)
-    killed.wait()
+    killed.kill_once_running()
     cpuset.allow(two_cpus[0])
     adopter = launch(manifest(), prefix=cpuset.prefix)
     adopter.wait_for("replanned: .*; degraded: vCPUs share CPUs")
@@ -218,9 +216,7 @@ def test_an_adopted_guest_outlives_the_proof_that_its_cpus_are_exclusive(
     cpuset.allow(two_cpus[0])
     arguments = ("--exclusive-cpus", "require")
     killed = launch(manifest(cores=1), *arguments, prefix=cpuset.prefix)
-    killed.wait_for("phase: running")
-    killed.signal(signal.SIGKILL)
-    killed.wait()
+    killed.kill_once_running()
     cpuset.allow(*two_cpus)
     adopter = launch(manifest(cores=1), *arguments, prefix=cpuset.prefix)
     adopter.wait_for("replanned: nothing moves")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from tests.faults.conftest import Launch, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import fill, qemu_below, small_filesystem, wait_until
 from tests.qemu.guests import environment_of_a_checkout, manifest
+from tests.qemu.known import hand_out
 
 FULL_OUTPUT = ("sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh")
 # The reader is gone as soon as it has read one line.
@@ -92,8 +92,7 @@ def test_a_root_that_fills_up_harms_no_guest(
     root: Path, capabilities: Path, tmp_path: Path, two_cpus: tuple[int, int]
 ) -> None:
     with small_filesystem(root / "r", "1m") as small, launchers(small, tmp_path) as launch:
-        if (capabilities / "qemu").exists():
-            shutil.copytree(capabilities, small / "cache")
+        hand_out(capabilities, small / "cache")
         launcher = launch(manifest(cores=1))
         launcher.wait_for("phase: running")
         filler = fill(small)

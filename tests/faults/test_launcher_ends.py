@@ -130,10 +130,8 @@ def test_a_root_that_is_called_by_another_name_is_the_same_root(launch: Launch, 
     link = tmp_path / "link"
     link.symlink_to(root)
     killed = launch(manifest(cores=1), "--root", str(link))
-    killed.wait_for("phase: running")
+    killed.kill_once_running()
     pid = killed.qemu_pid()
-    killed.signal(signal.SIGKILL)
-    killed.wait()
     adopter = launch(manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     adopter.wait_for("verified:")

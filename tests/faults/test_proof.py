@@ -116,10 +116,8 @@ def test_threads_that_are_gone_between_two_reads_are_left_out() -> None:
 
 def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launch, two_cpus: tuple[int, int]) -> None:
     killed = launch(manifest(cores=2))
-    killed.wait_for("phase: running")
+    killed.kill_once_running()
     pid = killed.qemu_pid()
-    killed.signal(signal.SIGKILL)
-    killed.wait()
     adopter = launch(manifest(cores=1))
     adopter.wait_for("adopted: it has 2 vCPUs; the manifest's change counts from its next start")
     adopter.wait_for("verified: ")
@@ -136,10 +134,8 @@ def test_another_manifest_over_a_root_whose_guest_still_runs_is_refused_and_the_
     launch: Launch,
 ) -> None:
     killed = launch(manifest(cores=1))
-    killed.wait_for("phase: running")
+    killed.kill_once_running()
     pid = killed.qemu_pid()
-    killed.signal(signal.SIGKILL)
-    killed.wait()
     vmi = manifest(cores=1)
     vmi["metadata"]["name"] = "other"
     other = launch(vmi)

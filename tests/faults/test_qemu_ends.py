@@ -120,10 +120,8 @@ def test_a_qemu_that_stands_still_while_libvirt_asks_what_it_can_do_is_ended_and
 
 def test_a_stopped_qemu_does_not_keep_its_next_launcher_from_ending_it(launch: Launch) -> None:
     killed = launch(manifest(cores=1))
-    killed.wait_for("phase: running")
+    killed.kill_once_running()
     pid = killed.qemu_pid()
-    killed.signal(signal.SIGKILL)
-    killed.wait()
     os.kill(pid, signal.SIGSTOP)
     adopter = launch(manifest(cores=1), "--grace-period", "1")
     adopter.wait_for("found: tests_demo, which runs already")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.qemu.known import hand_out
 
 # A first start probes QEMU, on a machine that does other things, too.
 START_TIMEOUT_S = 90.0
@@ -58,8 +59,7 @@ class PrivateLibvirtd:
         where = folder / "etc" if privileged else folder / "etc/libvirt"
         where.mkdir(exist_ok=True)
         (where / "qemu.conf").write_text(_QEMU_CONFIGURATION + user)
-        if (known / "qemu").exists():
-            shutil.copytree(known / "qemu", folder / "cache" / ("qemu" if privileged else "libvirt/qemu"))
+        hand_out(known, folder / ("cache" if privileged else "cache/libvirt"))
         self._socket = folder / ("run/libvirt-sock" if privileged else "run/libvirt/libvirt-sock")
         self.uri = f"qemu+unix:///{'system' if privileged else 'session'}?socket={self._socket}"
         self._process: subprocess.Popen[bytes] | None = None

@@ -88,10 +88,8 @@ def test_libvirtd_killed_again_and_again_is_found_again_each_time(launch: Launch
 
 def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Launch, daemon: PrivateLibvirtd) -> None:
     killed = launch(manifest(cores=1))
-    killed.wait_for("phase: running")
+    killed.kill_once_running()
     pid = daemon.qemu_pid()
-    killed.signal(signal.SIGKILL)
-    killed.wait()
     adopter = launch(manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     adopter.wait_for("verified:")
@@ -167,9 +165,7 @@ def test_another_manifest_over_a_root_whose_guest_still_runs_behind_a_libvirtd_i
     launch: Launch, daemon: PrivateLibvirtd
 ) -> None:
     killed = launch(manifest(cores=1))
-    killed.wait_for("phase: running")
-    killed.signal(signal.SIGKILL)
-    killed.wait()
+    killed.kill_once_running()
     vmi = manifest(cores=1)
     vmi["metadata"]["name"] = "other"
     other = launch(vmi)

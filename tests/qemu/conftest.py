@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.qemu.guests import INITRD, KERNEL, Launcher
+from tests.qemu.known import collect, hand_out
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +41,10 @@ def capabilities() -> Iterator[Path]:
 def root(capabilities: Path) -> Iterator[Path]:
     """A root with a short path, and a check that the test left no QEMU behind it."""
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
-    if (capabilities / "qemu").exists():
-        shutil.copytree(capabilities, folder / "cache")
+    hand_out(capabilities, folder / "cache")
     yield folder
     left = _end_leftovers(folder)
-    if (folder / "cache/qemu").exists() and not (capabilities / "qemu").exists():
-        shutil.copytree(folder / "cache", capabilities, dirs_exist_ok=True)
+    collect(folder / "cache", capabilities)
     shutil.rmtree(folder)
     assert left == [], "a QEMU was left running"
 

@@ -127,6 +127,12 @@ class Launcher:
             return None
         return qemu if is_running(qemu) else None
 
+    def kill_once_running(self) -> None:
+        """Kill the launcher as soon as its guest runs; QEMU and its pid file stay for the next one."""
+        self.wait_for("phase: running")
+        self.signal(signal.SIGKILL)
+        self.wait()
+
     def end_by_force(self) -> None:
         """End a guest whose end is not what the test is about: destroyed, or off in order where it has booted."""
         self.signal(signal.SIGTERM)

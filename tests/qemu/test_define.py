@@ -19,6 +19,7 @@ from launcher.hypervisor.libvirt_driver import start_event_loop
 from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.root import LauncherRoot
 from tests.domain.blueprints import BLUEPRINTS
+from tests.qemu.known import hand_out
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -52,21 +53,17 @@ class Driver:
 
     def _answer(self, ask: Callable[[], Any]) -> Any:
         """Ask libvirt, and once more where it had no answer from a QEMU that it asked in turn."""
-        ended = self._probes.ended
-        try:
-            return Call("libvirt", ask).result(PROBE_S, meanwhile=self._probes.look)
-        except libvirt.libvirtError:
-            if self._probes.ended == ended:
-                raise
-            return Call("libvirt", ask).result(PROBE_S, meanwhile=self._probes.look)
+        probes = self._probes
+        return probes.asked_again(
+            lambda: Call("libvirt", ask).result(PROBE_S, meanwhile=probes.look), libvirt.libvirtError
+        )
 
 
 @pytest.fixture(scope="module")
 def driver(capabilities: Path) -> Iterator[Driver]:
     """The embedded driver over a root of its own, with what is known of QEMU's capabilities."""
     folder = Path(tempfile.mkdtemp(prefix="vl-", dir="/tmp"))
-    if (capabilities / "qemu").exists():
-        shutil.copytree(capabilities, folder / "cache")
+    hand_out(capabilities, folder / "cache")
     root = LauncherRoot(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIBVIRT_LOG_OUTPUTS", f"3:file:{folder}/log/libvirt.log")

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import time
-from collections.abc import Callable
 
 import pytest
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Pinning
 from launcher.supervise.pinning_watch import STOP_LOOK_EVERY, PinningWatch
+from tests.faults.places import wait_until
 from tests.observability.processes import qemu_like
 from tests.processes import state_of
 
@@ -35,13 +34,6 @@ class NoPinner:
         raise AssertionError(cpus)
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    ends_s = time.monotonic() + 60.0
-    while not condition():
-        assert time.monotonic() < ends_s
-        time.sleep(0.01)
-
-
 def told(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage().partition(":")[0] for record in caplog.records if record.levelno >= logging.INFO]
 
@@ -53,7 +45,7 @@ def test_a_qemu_that_has_ended_and_is_not_reaped_has_not_drifted(caplog: pytest.
         watch.look_for_drift(NoPinner(), has_ended=False)
         before = watch.found
         os.kill(pid, signal.SIGKILL)
-        wait_until(lambda: state_of(pid) == "Z")
+        wait_until(lambda: state_of(pid) == "Z", "it is a zombie")
         watch.look_for_drift(NoPinner(), has_ended=False)
     assert (before, watch.found, told(caplog)) == ((), (), [])
 
@@ -73,7 +65,7 @@ def test_a_stop_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -
         for number, letters in ((None, "SR"), (signal.SIGSTOP, "T"), (None, "T"), (signal.SIGCONT, "SR")):
             if number is not None:
                 os.kill(pid, number)
-            wait_until(lambda letters=letters: state_of(pid) in letters)  # type: ignore[misc]
+            wait_until(lambda letters=letters: state_of(pid) in letters, f"its state is one of {letters}")  # type: ignore[misc]
             for _look in range(STOP_LOOK_EVERY):
                 watch.look_for_stop()
             seen.append(watch.is_stopped)
