@@ -43,8 +43,13 @@ class AllowedReader:
         text = self._tree.read(self._path or ONLINE)
         if self._allowed is None or text != self._text:
             self._allowed = self._read_cpuset() if self._follows_cpuset else self._read_bounded()
-            self._text = text
+            # It may have changed between the two readings: then both are repeated at the next look.
+            is_the_same = not text or self._allowed.cpus == self._bounded(CPUSet.parse(text.strip()))
+            self._text = text if is_the_same else ""
         return self._allowed
+
+    def _bounded(self, cpus: CPUSet) -> CPUSet:
+        return cpus if self._follows_cpuset else cpus & self._affinity
 
     def _read_cpuset(self) -> AllowedCPUs:
         # Compared with every CPU there is, the cpuset counts alone, and that the two differ is nothing to warn of.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from launcher.cpuset import CPUSet
@@ -17,10 +18,16 @@ class _CountingTree:
     def __init__(self, root: Path) -> None:
         self._tree = FolderTree(root)
         self.reads = 0
+        # Done once, after the next reading.
+        self.then: Callable[[], object] | None = None
 
     def read(self, path: str) -> str | None:
         self.reads += 1
-        return self._tree.read(path)
+        text = self._tree.read(path)
+        then, self.then = self.then, None
+        if then:
+            then()
+        return text
 
     def list(self, path: str) -> tuple[str, ...]:
         return self._tree.list(path)
@@ -52,6 +59,18 @@ def test_a_changed_cpuset_is_seen_at_the_next_look(tmp_path: Path) -> None:
     reader.read()
     (tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective").write_text("2\n")
     assert str(reader.read().cpus) == "2"
+
+
+def test_a_cpuset_that_changes_between_two_readings_of_one_look_is_seen_as_it_is_at_the_next(tmp_path: Path) -> None:
+    tree = _machine(tmp_path, "2-3")
+    reader = AllowedReader(tree, CPUSet.parse("0-7"))
+    reader.read()
+    file = tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective"
+    file.write_text("2-4\n")
+    tree.then = lambda: file.write_text("2\n")
+    reader.read()
+    file.write_text("2-4\n")
+    assert str(reader.read().cpus) == "2-4"
 
 
 def test_a_process_moved_to_another_control_group_is_followed_in_the_end(tmp_path: Path) -> None:
