@@ -6,15 +6,17 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 # mmdebstrap takes away the file systems that it has mounted when it is told to end; killed, it leaves them.
 _PATIENCE_S = 60.0
+_TO_END = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 def end_orderly_when_told() -> None:
     """Turn the signals that ask this script to end into SystemExit: what was started is ended on the way out."""
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in _TO_END:
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))
 
 
@@ -28,10 +30,19 @@ def run_to_end(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program and return how it ended and, with `capture`, what it printed; FileNotFoundError without one."""
     stream = subprocess.PIPE if capture else None
+    # Told to end while it starts, this script would not know the program yet that it has to end.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _TO_END)
     with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=stream, stderr=stream, cwd=cwd, env=environment
+        words,
+        stdin=subprocess.PIPE,
+        stdout=stream,
+        stderr=stream,
+        cwd=cwd,
+        env=environment,
+        preexec_fn=partial(signal.pthread_sigmask, signal.SIG_SETMASK, before),  # noqa: PLW1509 - no threads are here
     ) as program:
         try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             output, errors = program.communicate(stdin)
         except BaseException:
             _end(program)

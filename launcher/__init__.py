@@ -1,3 +1,3 @@
 """virt-launcher: a libvirt domain pinning agent that proves every pin from the kernel."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

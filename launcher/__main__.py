@@ -1,5 +1,5 @@
 """`python -m launcher` is `virt-launcher`."""
 
-from launcher.cli import command
+from launcher.entry import command
 
 command()

@@ -67,6 +67,10 @@ class HostError(LauncherError):
     exit_status = ExitStatus.HOST
 
 
+class CPUsContradict(HostError):
+    """What is said of the container's CPUs in two places cannot both be true; the cpuset may come late."""
+
+
 class DoesNotFit(LauncherError):
     """The guest needs more than there is; the subclass or the attributes carry the numbers."""
 

@@ -6,6 +6,7 @@ import os
 import select
 import stat
 import time
+from pathlib import Path
 
 # How long a named pipe may take; the writer of a process substitution starts together with this program.
 PIPE_TIMEOUT_S = 10.0
@@ -53,5 +54,22 @@ def _next_chunk(descriptor: int, size: int, deadline_s: float | None) -> bytes:
 
 
 def _unreadable(error: OSError | ValueError) -> ValueError:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return ValueError(f"cannot be read: {reason}")
+    return ValueError(f"cannot be read: {reason(error)}")
+
+
+def reason(error: OSError | ValueError) -> str:
+    """Return in words why a file could not be used: the system's, or what Python refuses in a name before it asks.
+
+    Python's own words for that are others in each release.
+    """
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return "its name cannot be a file's" if isinstance(error, UnicodeError) else "its name holds a NUL byte"
+
+
+def remove_tree(folder: Path) -> None:
+    """Remove a folder with all that is in it, as far as it can be; one that is not there is no error."""
+    if folder.exists():
+        import shutil  # noqa: PLC0415 - 5 ms and half a MiB of compressors, for what is seldom there
+
+        shutil.rmtree(folder, ignore_errors=True)

@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+# Run as root in a mount namespace, it lets every user reach the checkout, wherever that lies.
+OPEN_CHECKOUT = Path(__file__).parent / "open-checkout"
+
 T = TypeVar("T")
 
 PROC = Path("/proc")
@@ -34,6 +37,20 @@ def children_of(pid: int) -> list[int]:
     """Return the processes that a process has begun or was left with, zombies among them."""
     words = " ".join(_of_each_thread(pid, lambda task: (task / "children").read_text()))
     return [int(word) for word in words.split()]
+
+
+def daemons_of(root: Path, name: str) -> list[int]:
+    """Return the processes of this program, whatever its suffix, whose command line names something below this root."""
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        try:
+            command = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        program = Path(os.fsdecode(command.partition(b"\0")[0])).name
+        if program.partition(".")[0] == name and os.fsencode(root) in command:
+            found.append(int(entry.name))
+    return found
 
 
 def fields_of(status: Path) -> dict[str, str]:

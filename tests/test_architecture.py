@@ -15,7 +15,7 @@ IMPURE = {"os", "time", "logging", "libvirt", "psutil", "threading", "subprocess
 
 # The edges of the packages that are pure otherwise.
 EDGES = {"vmi/document.py", "vmi/load.py", "host/tree.py", "host/capture.py"}
-PURE_PACKAGES = ("vmi", "planner", "domain", "kubelet", "host", "pod")
+PURE_PACKAGES = ("vmi", "instancetype", "planner", "domain", "kubelet", "host", "pod")
 PURE_MODULES = {
     "supervise/drift.py",
     "supervise/lifecycle.py",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import random
 import time
+from itertools import product
 from statistics import median
+
+from msgspec import Struct
 
 from hack.benchmarks.samples import Samples, ratio
 from hack.benchmarks.table import Row, Section
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host, Node
+from launcher.planner.optimum.placement import place
 from launcher.planner.plan import plan
 from launcher.vmi.guest import Guest, GuestCPU, GuestMemory, Topology
 
@@ -25,7 +29,67 @@ _SHUFFLES = 5
 def measure_planning(turns: int) -> tuple[Section, ...]:
     """Time plans of each size in turns, on cpusets without and with a choice; 512 vCPUs on 2,048 CPUs at most."""
     _plan_seconds(_CORES[0], 0.0)
-    return tuple(_measure_cpuset(words, spare, target, turns) for words, spare, target in _CPUSETS)
+    sizes = (_measure_cpuset(words, spare, target, turns) for words, spare, target in _CPUSETS)
+    return (*sizes, *(_measure_shapes(words, spare, target, turns) for words, spare, target in _CPUSETS))
+
+
+def _measure_shapes(words: str, spare: float, target: float, turns: int) -> Section:
+    rows = []
+    for shape, reserved in product(_SHAPES, _RESERVED):
+        values = tuple(_shape_seconds(shape, reserved, spare) for _turn in range(turns))
+        what = f"{shape.name}, {reserved} housekeeping {'CPU' if reserved == 1 else 'CPUs'}"
+        rows.append(Row(what=what, samples=Samples(values=values).times(1000), unit="ms", target=target))
+    return Section(title=f"plan, 512 vCPUs on 2,048 CPUs by shape, a cpuset {words}", rows=tuple(rows))
+
+
+def _shape_seconds(shape: _Shape, reserved: int, spare: float) -> float:
+    """Return the median CPU seconds of placing 512 vCPUs, a socket for each node."""
+    host = shape.cpus()
+    topology = Topology(sockets=shape.nodes, cores=512 // shape.nodes // shape.threads, threads=shape.threads)
+    needed = topology.vcpus + reserved
+    seconds = []
+    for shuffle in range(_SHUFFLES):
+        cpus = random.Random(shuffle).sample(host, min(len(host), needed + int(needed * spare)))  # noqa: S311
+        started_s = time.process_time()
+        place(cpus, topology, reserved)
+        seconds.append(time.process_time() - started_s)
+    return median(seconds)
+
+
+class _Shape(Struct, frozen=True, kw_only=True):
+    """A machine of 2,048 CPUs: its nodes, the last-level caches of each, and the threads of a core."""
+
+    name: str
+    nodes: int
+    caches: int
+    threads: int = 2
+
+    def cpus(self) -> list[CPU]:
+        """Build its CPUs, numbered by their cores first."""
+        cores = 2048 // self.threads
+        return [
+            CPU(
+                cpu=thread * cores + core,
+                core=core,
+                die=core * self.nodes // cores,
+                socket=core * self.nodes // cores,
+                node=core * self.nodes // cores,
+                cache=core * self.nodes * self.caches // cores,
+            )
+            for thread in range(self.threads)
+            for core in range(cores)
+        ]
+
+
+_SHAPES = (
+    _Shape(name="8 nodes of 1 cache", nodes=8, caches=1),
+    _Shape(name="8 nodes of 8 caches", nodes=8, caches=8),
+    _Shape(name="16 nodes of 4 caches", nodes=16, caches=4),
+    _Shape(name="2 nodes of 32 caches", nodes=2, caches=32),
+    _Shape(name="8 nodes of 4 caches, SMT-8", nodes=8, caches=4, threads=8),
+)
+# The emulator's, and those of a large pool beside it.
+_RESERVED = (1, 34)
 
 
 def _measure_cpuset(words: str, spare: float, target: float, turns: int) -> Section:

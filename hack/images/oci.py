@@ -104,7 +104,8 @@ def _index(image: Image) -> dict[str, object]:
         "mediaType": MANIFEST_TYPE,
         "digest": digest_of(image.manifest),
         "size": len(image.manifest),
-        "annotations": {"org.opencontainers.image.ref.name": image.name},
+        # The second is containerd's, which knows only tags by the first (images/archive, "io.containerd.image.name").
+        "annotations": {"org.opencontainers.image.ref.name": image.name, "io.containerd.image.name": image.name},
     }
     return {"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [manifest]}
 

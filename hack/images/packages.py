@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 import subprocess
-from configparser import ConfigParser
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,26 +14,26 @@ from hack.images.layers import EPOCH, Entry, folder_entries, write_layer
 
 _CHECKOUT = Path(__file__).parents[2]
 _VENV = _CHECKOUT / ".venv"
+_LOCKED = _CHECKOUT / "hack/locked/run.txt"
+_BUILD = _CHECKOUT / "hack/locked/build.txt"
 # Nothing of the environment and no folder of the caller's decides which modules are loaded (-I).
 _PROGRAM = b"""#!/usr/bin/python3 -I
-from launcher.cli import command
+from launcher.entry import command
 
 command()
 """
 
 
 def dependencies_key() -> str:
-    """Return what tells one set of dependencies from another: versions in the virtual environment, and its Python."""
-    return hashlib.sha256("\n".join((_site(), *_requirements(), _constraints())).encode()).hexdigest()
+    """Return what tells one set of dependencies from another: what is locked, what builds it, and its Python."""
+    return hashlib.sha256(_site().encode() + _BUILD.read_bytes() + _LOCKED.read_bytes()).hexdigest()
 
 
 def write_dependencies(path: Path) -> None:
-    """Write the layer of what the launcher imports, in the versions that the virtual environment has (and tests)."""
+    """Write the layer of what the launcher imports, as it is locked, which is what the virtual environment has."""
     with TemporaryDirectory(dir=path.parent) as folder:
         wheels, site = Path(folder, "wheels"), Path(folder, "site")
-        constraints = Path(folder, "constraints")
-        constraints.write_text(_constraints())
-        _pip("wheel", "--constraint", str(constraints), "--wheel-dir", str(wheels), *_requirements())
+        _wheel(wheels, "--require-hashes", "--requirement", str(_LOCKED))
         _install(wheels, site)
         write_layer(path, folder_entries(site, _site()))
 
@@ -48,7 +47,7 @@ def write_launcher(path: Path) -> None:
             copy = source / file.relative_to(_CHECKOUT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(file, copy)
-        _pip("wheel", "--no-deps", "--wheel-dir", str(wheels), str(source))
+        _wheel(wheels, "--no-deps", str(source))
         _install(wheels, site)
         program = Entry(path="usr/local/bin/virt-launcher", mode=0o755, data=_PROGRAM)
         write_layer(path, (Entry(path="dev", mode=0o755), program, *folder_entries(site, _site())))
@@ -64,7 +63,9 @@ def launcher_key() -> str:
 
 def _sources() -> tuple[Path, ...]:
     """Return the files of the checkout that a wheel is made of."""
-    found = [path for top in ("launcher", "templates") for path in (_CHECKOUT / top).rglob("*")]
+    tops = (_CHECKOUT / "launcher", _CHECKOUT / "launcher/templates")
+    # What lies below a link is found from the link only, whatever Python's release.
+    found = {path for top in tops for path in top.rglob("*")}
     files = sorted(path for path in found if path.is_file() and "__pycache__" not in path.parts)
     return (*files, *(_CHECKOUT / name for name in ("setup.cfg", "pyproject.toml", "README.md")))
 
@@ -77,16 +78,9 @@ def _site() -> str:
     return f"usr/local/lib/{found[0].name}/dist-packages"
 
 
-def _requirements() -> list[str]:
-    """Return the packages that the launcher is said to need."""
-    setup = ConfigParser()
-    setup.read(_CHECKOUT / "setup.cfg")
-    return setup["options"]["install_requires"].split()
-
-
-def _constraints() -> str:
-    """Return the versions in the virtual environment, a line each."""
-    return _pip("freeze", "--exclude-editable")
+def _wheel(wheels: Path, *what: str) -> None:
+    """Make wheels; what builds them is the environment's, which is locked, and not what is newest today."""
+    _pip("wheel", "--no-build-isolation", "--wheel-dir", str(wheels), *what)
 
 
 def _install(wheels: Path, site: Path) -> None:

@@ -146,8 +146,7 @@ def _image_record(image: Image, image_id: str, top_layer: str, documents: dict[s
     return {
         "id": image_id,
         "digest": digests["manifest"],
-        # Where no registry is named, podman takes the image to be of this machine.
-        "names": [f"localhost/{image.name}"],
+        "names": [_full_name(image.name)],
         "layer": top_layer,
         "metadata": "{}",
         "big-data-names": list(documents),
@@ -155,6 +154,16 @@ def _image_record(image: Image, image_id: str, top_layer: str, documents: dict[s
         "big-data-digests": digests,
         "created": _CREATED,
     }
+
+
+def _full_name(name: str) -> str:
+    """Return the name with its registry; where none is named, podman takes the image to be of this machine.
+
+    A first part is a registry where it could be a host's name (containers/image, docker/reference).
+    """
+    first, slash, _ = name.partition("/")
+    is_full = slash and (first == "localhost" or "." in first or ":" in first)
+    return name if is_full else f"localhost/{name}"
 
 
 def _file_name(name: str) -> str:

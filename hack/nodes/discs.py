@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hack.nodes.commands import CHECKOUT, run
+from hack.nodes.commands import run
 
 
 def make_disc(folder: Path, disc: Path, size: str) -> None:
@@ -13,6 +13,6 @@ def make_disc(folder: Path, disc: Path, size: str) -> None:
     run("mkfs.ext4", "-q", "-d", folder, "-O", "^has_journal", "-m", "0", "-E", "root_owner=0:0", disc, size)
 
 
-def compile_folder(folder: Path) -> None:
-    """Compile what is new in the folder to byte code: under emulation that takes the node many seconds."""
-    run(CHECKOUT / ".venv/bin/python", "-m", "compileall", "-q", "-j", "2", folder)
+def compile_folder(folder: Path, python: tuple[str, ...]) -> None:
+    """Compile what is new in the folder to byte code of this Python: under emulation that takes many seconds."""
+    run(*python, "-m", "compileall", "-q", folder)

@@ -40,25 +40,33 @@ class Outlets:
 
 def node_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...], outlets: Outlets) -> tuple[str, ...]:
     """Return QEMU's arguments for a node that runs a command."""
-    return (*machine_arguments(shape, kernel, discs), *_outlet_arguments(outlets))
+    return (*machine_arguments(shape, kernel, discs), *_outlet_arguments(outlets), *device_arguments(shape))
 
 
 def console_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...]) -> tuple[str, ...]:
     """Return QEMU's arguments for a node with a person at its serial console; Ctrl-A X ends it."""
-    return (*machine_arguments(shape, kernel, discs), "-serial", "mon:stdio")
+    return (*machine_arguments(shape, kernel, discs), "-serial", "mon:stdio", *device_arguments(shape))
 
 
 def machine_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...]) -> tuple[str, ...]:
     """Return QEMU's arguments for the machine: emulated on every host, without a network, off where it would reboot."""
     return (
         *("-nodefaults", "-no-user-config", "-display", "none", "-nic", "none", "-no-reboot"),
-        *("-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", shape.cpu_model),
+        *("-machine", shape.board, "-accel", "tcg,thread=multi", "-cpu", shape.cpu_model),
         *cpu_arguments(shape),
         *memory_arguments(shape),
         *distance_arguments(shape),
         *("-kernel", str(kernel.image), "-initrd", str(kernel.initramfs), "-append", kernel_line(shape)),
         *(argument for disc in discs for argument in _disc_arguments(disc)),
     )
+
+
+def device_arguments(shape: Shape) -> Iterator[str]:
+    """Yield the shape's own devices; last, for what names no bus would be put on one of theirs."""
+    for network in shape.networks:
+        yield from ("-netdev", network)
+    for device in shape.devices:
+        yield from ("-device", device)
 
 
 def cpu_arguments(shape: Shape) -> tuple[str, str]:
@@ -88,8 +96,8 @@ def kernel_line(shape: Shape) -> str:
     pages = ",".join(f"{node}:{shape.huge_pages_per_node}" for node in range(shape.nodes))
     return (
         "console=ttyS0 loglevel=4 panic=-1 nowatchdog rcupdate.rcu_cpu_stall_timeout=300 "
-        f"mitigations=off init_on_alloc=0 hugepagesz={shape.huge_page_mib}M hugepages={pages}"
-    )
+        f"mitigations=off init_on_alloc=0 hugepagesz={shape.huge_page_mib}M hugepages={pages} {shape.kernel_words}"
+    ).rstrip()
 
 
 def _disc_arguments(disc: Disc) -> Iterator[str]:

@@ -3,90 +3,89 @@
 from __future__ import annotations
 
 import os
-import platform
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from hack.nodes.commands import CHECKOUT, as_owner_of_files, digest, remove_others, run
-from hack.nodes.errors import NodeError
+from hack.nodes.release import Release, own_codename, write_sources
 
 CACHE = CHECKOUT / ".cache/node"
 GUEST = CHECKOUT / ".cache/guest"
 
-# What runs guests; what tests call; podman and what it needs to run containers without a network; the node's own tools.
+# What runs guests, with libvirt's Python binding; what tests call; podman and what it needs to run containers without a
+# network; what containerd needs to run those of a real kubelet (hack/kubernetes); the node's own tools.
 PACKAGES = (
-    *("libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "python3"),
+    *("libvirt-daemon-driver-qemu", "qemu-system-x86", "qemu-utils", "python3", "python3-libvirt"),
     *("procps", "iproute2", "util-linux", "e2fsprogs"),
     *("podman", "crun", "catatonit", "netavark"),
+    *("runc", "containernetworking-plugins"),
     *("kmod", "busybox-static"),
 )
 _UNWANTED = ("/usr/share/man/*", "/usr/share/locale/*", "/usr/share/doc/*", "/usr/share/info/*")
 
 
+# The metapackage names the newest kernel's package. It is fetched by the new root's apt, and not installed.
+_KERNEL = """
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+package=$(apt-cache show --no-all-versions linux-image-cloud-amd64 | sed -n 's/^Depends: *\\([^ ,]*\\).*/\\1/p')
+cd "$1/boot" && apt-get -qq -o APT::Sandbox::User=root download "$package" && mv linux-image-*.deb kernel.deb
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """What was built: the image, which no run writes to, the kernel, and the kernel's modules."""
+    """What was built: the image, which no run writes to, the kernel, its modules, and Python as it is on the node."""
 
     image: Path
     kernel: Path
     modules: Path
+    python: Path
 
 
-def build_root() -> Root:
+def build_root(release: Release) -> Root:
     """Return the cached root, built anew where what it is made of has changed (a minute or two)."""
-    folder = CACHE / f"root-{_key()}"
+    folder = CACHE / f"root-{release.number}-{_key(release)}"
     if not folder.exists():
         with tempfile.TemporaryDirectory(prefix="work-", dir=CACHE) as work:
             whole = Path(work) / "whole"
             whole.mkdir()
-            _make_root(whole)
+            _make_root(release, whole)
             whole.rename(folder)
-        remove_others(folder, CACHE.glob("root-*"))
-    return Root(image=folder / "root.ext4", kernel=folder / "vmlinuz", modules=folder / "modules")
+        remove_others(folder, CACHE.glob(f"root-{release.number}-*"))
+    return Root(
+        image=folder / "root.ext4", kernel=folder / "vmlinuz", modules=folder / "modules", python=folder / "python"
+    )
 
 
-def _key() -> str:
+def _key(release: Release) -> str:
     """Name what the root is made of; the packages' versions are those of the day on which it is built."""
-    if not (GUEST / "kernel.deb").exists():
-        raise NodeError(f"{GUEST}/kernel.deb is not there: `make guest` fetches it")
-    made_of = (GUEST / "kernel.deb", Path(__file__), CHECKOUT / "hack/pack-root")
-    return digest(_suite().encode(), *(path.read_bytes() for path in made_of))
+    made_of = (Path(__file__), CHECKOUT / "hack/pack-root", CHECKOUT / "hack/unpack-kernel")
+    return digest(release.codename.encode(), *(path.read_bytes() for path in made_of))
 
 
-def _make_root(work: Path) -> None:
-    run(*debootstrap_command(work / "root.tar", _suite(), apt_sources(Path("/"))))
-    shutil.copyfile(GUEST / "kernel.deb", work / "kernel.deb")
+def _make_root(release: Release, work: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="apt-", dir=work) as folder:
+        sources = write_sources(release, Path("/"), own_codename(), Path(folder))
+        run(*debootstrap_command(work / "root.tar", release.codename, sources))
     run(*as_owner_of_files(str(CHECKOUT / "hack/pack-root"), str(work)))
 
 
 def debootstrap_command(tar: Path, suite: str, sources: tuple[Path, ...]) -> tuple[str, ...]:
-    """Return the command that makes the root; its mirrors are those of this machine's own apt."""
+    """Return the command that makes the root and fetches its kernel, from these sources."""
     mode = "root" if os.geteuid() == 0 else "unshare"
     without = (f"--dpkgopt=path-exclude={path}" for path in _UNWANTED)
-    # libvirt's driver, run as root, does not start without its user; only its daemon's package would make it.
-    user = 'chroot "$1" useradd --system --user-group --no-create-home libvirt-qemu'
+    # libvirt's driver, run as root, does not start without its user; Debian 12's daemon alone makes it.
+    user = 'chroot "$1" sh -c "id libvirt-qemu || useradd --system --user-group --no-create-home libvirt-qemu" >&2'
     return (
         *("mmdebstrap", "--quiet", f"--mode={mode}", "--variant=minbase", "--format=tar", *without),
-        *(f"--include={','.join(PACKAGES)}", f"--customize-hook={user}"),
+        *(f"--include={','.join(PACKAGES)}", f"--customize-hook={user}", f"--customize-hook={_KERNEL}"),
         *(suite, str(tar), *map(str, sources)),
     )
 
 
-def apt_sources(root: Path) -> tuple[Path, ...]:
-    """Return the files in which apt's sources are written (sources.list(5))."""
-    folder = root / "etc/apt"
-    listed = sorted((*folder.glob("sources.list.d/*.list"), *folder.glob("sources.list.d/*.sources")))
-    files = (folder / "sources.list", *listed)
-    found = tuple(file for file in files if file.exists() and file.read_text().strip())
-    if not found:
-        raise NodeError("this machine's apt has no sources: the node is made of Debian's packages")
-    return found
-
-
-def _suite() -> str:
-    codename = platform.freedesktop_os_release().get("VERSION_CODENAME")
-    if codename is None:
-        raise NodeError("/etc/os-release names no VERSION_CODENAME: the node is made of a Debian machine's packages")
-    return codename
+def python_command(root: Root) -> tuple[str, ...]:
+    """Return the words that run the node's own Python here: by its own loader, with its own libraries."""
+    libraries = root.python / "usr/lib/x86_64-linux-gnu"
+    loader = (str(libraries / "ld-linux-x86-64.so.2"), "--library-path", str(libraries))
+    return ("env", f"PYTHONHOME={root.python / 'usr'}", *loader, str(root.python / "usr/bin/python3"))

@@ -21,7 +21,8 @@ from hack.nodes.folders import remove_forsaken, run_folder
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
 from hack.nodes.machine import Disc, Kernel, console_arguments, node_arguments
-from hack.nodes.root import CACHE, build_root
+from hack.nodes.release import Release
+from hack.nodes.root import CACHE, build_root, python_command
 from hack.nodes.wheels import build_site
 
 # The most that a run may bring home; what is not used takes no space.
@@ -37,12 +38,26 @@ class _Prepared:
     work: Path
 
 
-def build() -> tuple[Kernel, tuple[Disc, ...]]:
-    """Return what all nodes boot from, built where it is missing; builds of one checkout wait for each other."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """What all nodes of a release boot from, and the words that run its Python here."""
+
+    kernel: Kernel
+    discs: tuple[Disc, ...]
+    python: tuple[str, ...]
+
+
+def build(release: Release) -> Built:
+    """Return what all nodes of a release boot from, built where it is missing; builds of one checkout wait."""
     with _locked():
-        root = build_root()
-        kernel = Kernel(image=root.kernel, initramfs=build_initramfs(root.modules))
-        return kernel, (Disc(name="root", file=root.image), Disc(name="site", file=build_site()))
+        root = build_root(release)
+        python = python_command(root)
+        site = build_site(release, python)
+        return Built(
+            kernel=Kernel(image=root.kernel, initramfs=build_initramfs(release, root.modules)),
+            discs=(Disc(name="root", file=root.image), Disc(name="site", file=site)),
+            python=python,
+        )
 
 
 def run_job(job: Job, results: Path | None) -> int:
@@ -61,7 +76,7 @@ def run_job(job: Job, results: Path | None) -> int:
 def attach_console(job: Job) -> int:
     """Boot a node whose serial console is this terminal, and return once it is switched off."""
     with _prepared(job) as prepared:
-        _say(f"{job.shape.name} boots; the end of its shell switches it off, Ctrl-A X kills it")
+        _say(f"{job.shape.name}, Debian {job.release.number}, boots; the end of its shell ends it, Ctrl-A X kills it")
         with (prepared.work / "qemu").open("wb") as log:
             qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs), stderr=log)
             with killed_in_the_end(qemu):
@@ -83,7 +98,7 @@ def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
     disc = Disc(name="results", file=_empty_disc(prepared.work), kept=True)
     arguments = partial(node_arguments, job.shape, prepared.kernel, (*prepared.discs, disc))
     started_s = time.monotonic()
-    _say(f"{job.shape.name} boots")
+    _say(f"{job.shape.name}, Debian {job.release.number}, boots")
     with (prepared.work / "log").open("wb") as log:
         ended = boot(arguments, prepared.work, (job.limit_s or 0) + AROUND_S, partial(_show, log))
     _say(f"{job.shape.name} ended after {time.monotonic() - started_s:.0f} s, its command with status {ended.status}")
@@ -117,13 +132,13 @@ def _locked() -> Iterator[None]:
 
 @contextmanager
 def _prepared(job: Job) -> Iterator[_Prepared]:
-    kernel, discs = build()
+    built = build(job.release)
     with ExitStack() as stack:
         with _locked():
             work = stack.enter_context(run_folder(CACHE))
-            make_job(job, work / "job")
+            make_job(job, built.python, work / "job")
         own = Disc(name="job", file=work / "job")
-        yield _Prepared(kernel=kernel, discs=(*discs, own, *job.discs), work=work)
+        yield _Prepared(kernel=built.kernel, discs=(*built.discs, own, *job.discs), work=work)
 
 
 def _empty_disc(work: Path) -> Path:

@@ -33,6 +33,12 @@ class Shape:
     offline_cpus: frozenset[int] = frozenset()
     # Loaded once the node is up.
     modules: tuple[str, ...] = ()
+    # QEMU's board, more devices of it in the words of its -device, and more for the kernel's command line.
+    board: str = "pc"
+    devices: tuple[str, ...] = ()
+    # What is at the other end of its network cards, in the words of -netdev.
+    networks: tuple[str, ...] = ()
+    kernel_words: str = ""
 
     @property
     def cpus(self) -> int:
@@ -54,6 +60,31 @@ class Shape:
         if self.distances:
             return self.distances[one][other]
         return LOCAL_DISTANCE if one == other else REMOTE_DISTANCE
+
+
+# The function of a device that vfio-pci may have: its DMA goes through the IOMMU.
+_BEHIND_IOMMU = "disable-legacy=on,iommu_platform=on,ats=on"
+
+
+def _pcie_root(number: int, *, node: int) -> tuple[str, ...]:
+    """Return a PCIe root complex on a NUMA node, with a root port that has a card of two functions, in one group."""
+    port = f"port{number}"
+    return (
+        f"pxb-pcie,bus=pcie.0,id=root{number},bus_nr={32 * number},numa_node={node}",
+        f"pcie-root-port,id={port},bus=root{number},chassis={number},slot={number}",
+        f"virtio-rng-pci,bus={port},addr=0.0,multifunction=on,{_BEHIND_IOMMU}",
+        f"virtio-scsi-pci,bus={port},addr=0.1,{_BEHIND_IOMMU}",
+    )
+
+
+def _network_card(number: int, *, node: int) -> tuple[str, ...]:
+    """Return a PCIe root complex on a NUMA node, with a root port that has a network card."""
+    port = f"port{number}"
+    return (
+        f"pxb-pcie,bus=pcie.0,id=root{number},bus_nr={32 * number},numa_node={node}",
+        f"pcie-root-port,id={port},bus=root{number},chassis={number},slot={number}",
+        f"virtio-net-pci,bus={port},netdev=beyond,{_BEHIND_IOMMU}",
+    )
 
 
 SHAPES = (
@@ -92,6 +123,30 @@ SHAPES = (
         huge_pages_per_node=1040,
         distances=((10, 12, 20, 22), (12, 10, 22, 20), (20, 22, 10, 12), (22, 20, 12, 10)),
         offline_cpus=frozenset({5}),
+    ),
+    Shape(
+        name="vfio-2n",
+        purpose="as kvm-2n, with an IOMMU and PCI devices to hand on: two root complexes on each node",
+        sockets=2,
+        cores=4,
+        threads=1,
+        nodes=2,
+        cpu_model="EPYC,svm=on",
+        # q35 leaves 2 GiB below what PCI has of the first 4 GiB.
+        memory_mib_per_node=5120,
+        huge_pages_per_node=512,
+        modules=("kvm-amd", "vfio-pci", "vfio_iommu_type1"),
+        board="q35,kernel-irqchip=split",
+        devices=(
+            "intel-iommu,intremap=on,caching-mode=on",
+            *_pcie_root(1, node=0),
+            *_pcie_root(2, node=1),
+            *_pcie_root(3, node=1),
+            *_network_card(4, node=0),
+        ),
+        # It answers who asks for an address, and leads nowhere.
+        networks=("user,id=beyond,restrict=on",),
+        kernel_words="intel_iommu=on iommu=pt",
     ),
 )
 

@@ -54,6 +54,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return ExitStatus.POWERED_OFF
     except KeyboardInterrupt:
         return ExitStatus.DESTROYED
+    except (MemoryError, OSError, ImportError, RuntimeError) as error:
+        from launcher.cli.limits import scarcity  # noqa: PLC0415 - for a rare end
+
+        scarce = scarcity(error)
+        if scarce is None:
+            raise
+        return _report(scarce, options, is_run=words[:1] == ["run"])
     return status
 
 

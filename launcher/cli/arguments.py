@@ -117,6 +117,15 @@ def _add_vmi(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "vmi", metavar="VMI", type=_named, help="a VirtualMachineInstance or VirtualMachine in YAML or JSON; - is stdin"
     )
+    _add_setting(verb, "--name", metavar="NAME", help="which machine, where VMI holds several: NAME or NAMESPACE/NAME")
+    _add_setting(
+        verb, "--instancetype", metavar="FILE",
+        help="holds the instancetype that the machine names; its only one, where the machine names none",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--preference", metavar="FILE",
+        help="holds the preference that the machine names; its only one, where the machine names none",
+    )  # fmt: skip
 
 
 def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -156,6 +165,10 @@ def _add_run(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _add_setting(
         verb, "--log-format", default="auto", choices=("auto", "text", "json"),
         help="log lines for people or for programs; auto: text on a terminal (%(default)s)",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--cache", metavar="DIR",
+        help="a folder of what libvirt learnt of QEMU elsewhere, nobody's but root's or this user's: it is copied",
     )  # fmt: skip
     _add_setting(
         verb, "--listen", metavar="HOST:PORT",
@@ -230,6 +243,9 @@ def _add_render(verbs: Verbs[argparse.ArgumentParser]) -> None:
     _add_host_options(verb)
     _add_machine(verb)
     verb.add_argument("--format", default="xml", choices=("xml", "argv"), help="(%(default)s)")
+    verb.add_argument(
+        "--explain", action="store_true", help="say before each line that is KubeVirt's default which rule it is from"
+    )
 
 
 def _add_check(verbs: Verbs[argparse.ArgumentParser]) -> None:
@@ -242,6 +258,9 @@ def _add_host(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = _add_verb(verbs, "host", "show what is seen of this machine: cpuset, topology, NUMA, huge pages, quotas")
     verb.add_argument("--host", metavar="FILE|SHAPE", type=_named, help="show a captured or synthetic host instead")
     verb.add_argument(
+        "--advice", action="store_true", help="say what will hurt guests' CPUs here, each with its cure, a line each"
+    )
+    verb.add_argument(
         "--capture", metavar="FILE", type=_named, help="write what was read to a file (- is stdout), for --host"
     )
     verb.add_argument("--format", default="text", choices=("text", "json"), help="(%(default)s)")
@@ -251,7 +270,11 @@ def _add_pod(verbs: Verbs[argparse.ArgumentParser]) -> None:
     verb = _add_verb(verbs, "pod", "print the launcher's Pod and its ConfigMap, ready for kubectl apply")
     _add_vmi(verb)
     _add_setting(
-        verb, "--image", default=f"virt-launcher:{__version__}", metavar="IMAGE", help="the launcher's (%(default)s)"
+        verb,
+        "--image",
+        default=f"localhost/virt-launcher:{__version__}",
+        metavar="IMAGE",
+        help="the launcher's (%(default)s)",
     )
     _add_setting(
         verb, "--kvm-resource", default="devices.kubevirt.io/kvm", metavar="NAME",
@@ -269,7 +292,7 @@ def _add_pod(verbs: Verbs[argparse.ArgumentParser]) -> None:
     )  # fmt: skip
     _add_setting(
         verb, "--cache-folder", metavar="DIR",
-        help="a folder of the node, writable for user 107, that keeps what libvirt learnt of QEMU; else a Pod's own",
+        help="a folder of the node, root's and read-only for Pods, of what libvirt learnt of QEMU (run's --cache)",
     )  # fmt: skip
     verb.add_argument(
         "--block-volume", action="append", default=[], metavar="NAME",
@@ -279,7 +302,29 @@ def _add_pod(verbs: Verbs[argparse.ArgumentParser]) -> None:
         "--image-volumes", action="store_true",
         help="let the kubelet mount container disks (Kubernetes 1.33), instead of sidecars that copy them",
     )  # fmt: skip
-    verb.add_argument("--explain", action="store_true", help="say as comments how CPU and memory add up")
+    _add_setting(
+        verb, "--layer-size", default="10Gi", metavar="SIZE",
+        help="what a guest may write over a container disk or a layered claim, and an image may be (%(default)s)",
+    )  # fmt: skip
+    verb.add_argument(
+        "--shared-cpus", action="store_true",
+        help="the node's CRI-O gives a container shared CPUs beside its own, on which an isolated emulator runs",
+    )  # fmt: skip
+    verb.add_argument(
+        "--runtime", choices=("crio", "containerd"),
+        help="the nodes' container runtime: its annotations that make dedicated CPUs quiet are added",
+    )  # fmt: skip
+    _add_setting(
+        verb, "--runtime-class", metavar="NAME", help="the Pod's RuntimeClass, such as CRI-O needs for --runtime crio"
+    )
+    _add_setting(
+        verb, "--seccomp-profile", metavar="FILE",
+        help="a seccomp profile of the nodes, below the kubelet's folder of them, instead of the runtime's default",
+    )  # fmt: skip
+    verb.add_argument(
+        "--explain", action="store_true",
+        help="say as comments how CPU, memory and disk add up, and what the Pod Security Standards refuse",
+    )  # fmt: skip
     _add_host_options(verb)
 
 
@@ -317,7 +362,13 @@ def _add_host_options(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--kubelet",
         metavar="OPTIONS",
-        help="plan over what the kubelet would give: full-pcpus-only,reserved=0-1",
+        help="plan over what the kubelet would give: full-pcpus-only,reserved=0-1,version=1.36",
+    )
+    verb.add_argument(
+        "--kubelet-state",
+        metavar="FILE",
+        type=_named,
+        help="with --kubelet or alone: the node's cpu_manager_state, which says what is in use there",
     )
 
 

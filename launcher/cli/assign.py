@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
+from collections.abc import Callable
+
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.evidence import grade_cpus, warn_of_quota
-from launcher.cli.machine import native_arch, own_affinity, root_of, this_machine
+from launcher.cli.machine import mounts_of, native_arch, own_affinity, owned, this_machine
 from launcher.domain.names import domain_name
 from launcher.errors import HostError
+from launcher.host.cpu_time import CPUTimeReader
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
-from launcher.hypervisor.process import find_qemu
-from launcher.hypervisor.protocol import Hypervisor
+from launcher.hypervisor.protocol import Hypervisor, Machine
 from launcher.planner.model import Pinning
 from launcher.planner.replan import replan
 from launcher.supervise.allowed import AllowedReader
 from launcher.supervise.assignment import Assignment, DriftPolicy
+from launcher.supervise.greeter import Visit
+from launcher.supervise.lifecycle import Adopted
+from launcher.vmi.guest import Guest
 
 
 def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) -> Assignment:
-    """Gather everything that the supervisor needs; raises HypervisorError where QEMU is not on this machine."""
+    """Gather everything that the supervisor needs."""
     guest, options, tree = beginning.guest, beginning.desk.options, this_machine()
-    embedded_root = root_of(options) if options.connect is None else None
     # The launcher confines itself later on; what it may use by then says nothing of the container's cpuset.
     allowed = AllowedReader(tree, own_affinity())
 
@@ -32,18 +37,20 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
     def plan_anew(pinning: Pinning, allowed: AllowedCPUs) -> Pinning:
         if guest.cpu.topology.vcpus != found.vcpus:
             raise HostError(f"the manifest has {guest.cpu.topology.vcpus} vCPUs by now, the guest {found.vcpus}")
-        return replan(pinning, guest, read_host(tree, native_arch()), allowed)
+        return replan(pinning, guest, read_host(tree, native_arch()), owned(allowed))
 
-    warn_of_quota(guest, found.pinning)
+    if isinstance(found.first_event, Adopted):
+        warn_of_quota(guest, found.pinning)
     return Assignment(
         namespace=guest.namespace,
         name=guest.name,
         virt_type=found.virt_type,
         machine=found.machine,
-        process=find_qemu(found.machine.uuid, root=embedded_root),
+        process=found.process,
         pinning=found.pinning,
         vcpus=found.vcpus,
         read_allowed=allowed.read,
+        read_time=CPUTimeReader(tree, len(found.pinning.cpuset)).read,
         replan=plan_anew,
         record=record,
         grade=lambda cpuset: grade_cpus(guest, cpuset, options),
@@ -52,4 +59,16 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         start_up=beginning.desk.stopwatch.phases,
         memory_bytes=guest.memory.guest_bytes,
         agent_connected=found.agent_connected,
+        on_agent=_credentials_setter(guest, options),
+        devices=found.devices,
+        starts_paused=guest.starts_paused,
     )
+
+
+def _credentials_setter(guest: Guest, options: Namespace) -> Callable[[Machine, Visit], bool] | None:
+    """Return what sets the guest's keys and passwords once its agent is there; None where it has none."""
+    if not guest.credentials:
+        return None
+    from launcher.cli.credentials import setter_of  # noqa: PLC0415 - only for a guest that has some
+
+    return setter_of(guest, mounts_of(options))

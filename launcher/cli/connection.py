@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from launcher.hypervisor.binding import check_binding, importing_binding
 from launcher.hypervisor.deadline import IsStopping
 from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.protocol import Hypervisor, MachineEvent
@@ -14,15 +15,24 @@ from launcher.hypervisor.root import LauncherRoot, check_driver_user
 
 @contextmanager
 def open_hypervisor(
-    root: Path, *, uri: str | None, on_event: Callable[[MachineEvent], None], is_stopping: IsStopping | None = None
+    root: Path,
+    *,
+    uri: str | None,
+    on_event: Callable[[MachineEvent], None],
+    is_stopping: IsStopping | None = None,
+    shared_cache: Path | None = None,
 ) -> Iterator[Hypervisor]:
     """Prepare and lock the root and open libvirt: the embedded driver unless a URI is given. Close both at the end."""
+    check_binding()
     launcher_root = LauncherRoot(root)
     try:
         if uri is None:
             check_driver_user()
+            if shared_cache is not None:
+                launcher_root.take_cache(shared_cache)
             launcher_root.set_environment()
-        from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - after the environment that libvirt reads
+        with importing_binding():
+            from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - after the environment that libvirt reads
 
         libvirt_driver.start_event_loop()
         probes = ProbeWatch(launcher_root.path) if uri is None else None

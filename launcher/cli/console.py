@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from launcher.cli.output import complain
-from launcher.cli.places import root_of
+from launcher.cli.places import CONSOLE, QEMUS_CONSOLE, root_of
 from launcher.errors import ExitStatus, HostError, HypervisorError
 
 # Standard input and output as the kernel numbers them: Python's own buffers would keep bytes back.
@@ -36,13 +36,30 @@ _MOST_UNSENT = 65536
 
 def run(options: Namespace) -> ExitStatus:
     """Attach until the guest's end, Ctrl-], or the end of what was piped in; the terminal is always put back."""
-    path = Path(options.socket) if options.socket else root_of(options) / "run" / "serial0.sock"
-    with _connect(path) as console:
+    path, console = _open(options)
+    with console:
         if os.isatty(KEYBOARD):
             complain(f"attached to {path}; Ctrl-] leaves")
         with _raw(KEYBOARD):
             attach(console, KEYBOARD, SCREEN)
     return ExitStatus.POWERED_OFF
+
+
+def _open(options: Namespace) -> tuple[Path, socket.socket]:
+    """Connect to the launcher, or where none is there just now to QEMU itself."""
+    if options.socket:
+        return Path(options.socket), _connect(Path(options.socket))
+    folder = root_of(options) / "run"
+    try:
+        return folder / CONSOLE, _connect(folder / CONSOLE)
+    except _NobodyListens:
+        if not (folder / QEMUS_CONSOLE).exists():
+            raise
+    return folder / QEMUS_CONSOLE, _connect(folder / QEMUS_CONSOLE)
+
+
+class _NobodyListens(HypervisorError):
+    """There is no socket of this name, or nobody behind it."""
 
 
 def _connect(path: Path) -> socket.socket:
@@ -58,10 +75,12 @@ def _connect(path: Path) -> socket.socket:
     except HypervisorError:
         console.close()
         raise
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        console.close()
+        raise _NobodyListens(f"{path}: no guest listens there; --root or --socket says where its console is") from error
     except OSError as error:
         console.close()
-        words = "no guest listens there" if isinstance(error, FileNotFoundError | ConnectionRefusedError) else error
-        raise HypervisorError(f"{path}: {words}; --root or --socket says where its console is") from error
+        raise HypervisorError(f"{path}: {error}; --root or --socket says where its console is") from error
     return console
 
 

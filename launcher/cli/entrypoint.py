@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import logging
 import queue
-import shutil
 import signal
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Desk, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
-from launcher.cli.machine import root_of
+from launcher.cli.machine import console_paths, root_of
 from launcher.cli.serve import CONTROL_SOCKET, Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
+from launcher.hypervisor.root import remove_images
 from launcher.observe.logs import LogFormat, configure_logging, dropped_notice
 from launcher.observe.outlet import STDERR, take_over_streams
-from launcher.storage.layout import storage_folder
+from launcher.observe.ring import remove_log
+from launcher.signals import StopSignals, ignore_signals
 from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
@@ -37,12 +39,10 @@ DEFAULT_GRACE_PERIOD_S = 30.0
 Events = queue.SimpleQueue[Event]
 
 
-def run_guest(
-    options: Namespace, workshop: Workshop, stopwatch: Stopwatch, signals: queue.SimpleQueue[int]
-) -> ExitStatus:
+def run_guest(options: Namespace, workshop: Workshop, stopwatch: Stopwatch, signals: StopSignals) -> ExitStatus:
     """Start the guest that the workshop is reading, or adopt it; supervise it, and return how it ended.
 
-    `signals` holds those that came before this function was there to take them.
+    `signals` keeps those that came before this function was there to take them.
     """
     outlet = take_over_streams()
     configure_logging(LogFormat(options.log_format), verbose=options.verbose)
@@ -56,7 +56,8 @@ def run_guest(
             stopwatch.lap("connect")
             outcome, qemu_said = _live(hypervisor, _begin(desk), events, reaper)
     finally:
-        _ignore_signals()
+        # Python takes its handlers away before the process ends.
+        ignore_signals()
     return _report(outcome, qemu_said)
 
 
@@ -68,12 +69,18 @@ def _connected(desk: Desk, events: Events) -> Iterator[Hypervisor]:
         try:
             hypervisor = stack.enter_context(
                 open_hypervisor(
-                    root_of(options), uri=options.connect, on_event=events.put, is_stopping=desk.is_stopping
+                    root_of(options),
+                    uri=options.connect,
+                    on_event=events.put,
+                    is_stopping=desk.is_stopping,
+                    shared_cache=None if options.cache is None else Path(options.cache),
                 )
             )
         except LauncherError:
             desk.workshop.finish(is_stopping=desk.is_stopping)
             raise
+        # Whatever it is in the middle of making is not made once the root is cleared up.
+        stack.callback(desk.workshop.close)
         yield hypervisor
 
 
@@ -86,7 +93,7 @@ def _begin(desk: Desk) -> Beginning:
 def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
     """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
     options, guest, board = beginning.desk.options, beginning.guest, Board()
-    with served(options, board, events), qemu_log_shown(options, guest, beginning.desk.outlet) as qemu_log:
+    with served(options, guest, board, events), qemu_log_shown(options, guest, beginning.desk.outlet) as qemu_log:
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return outcome, qemu_log.last_words
 
@@ -97,7 +104,8 @@ def _supervise(
     options, guest = beginning.desk.options, beginning.guest
     found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
     beginning.desk.workshop.close()
-    with _destroyed_on_error(found), console_shown(options, guest, found, beginning.desk.outlet):
+    hypervisor.follow(found.machine)
+    with _destroyed_on_error(found), console_shown(options, guest, found):
         assignment = assignment_of(found, beginning, hypervisor)
         _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
@@ -119,7 +127,8 @@ def _clear_up(options: Namespace, guest: Guest) -> None:
     QEMU removes its sockets unless it is killed, and libvirt then, unless it is a daemon that does not answer.
     """
     root = root_of(options)
-    shutil.rmtree(storage_folder(str(root), guest), ignore_errors=True)
+    remove_images(root)
+    remove_log(console_paths(root, guest).log)
     for path in (root / "run").glob("*.sock"):
         if path != root / CONTROL_SOCKET:
             path.unlink(missing_ok=True)
@@ -149,28 +158,19 @@ class StopWish:
         self._is_wished = True
 
 
-def _forward_signals(events: Events, signals: queue.SimpleQueue[int]) -> StopWish:
-    """Turn SIGTERM and SIGINT into events, those that came already too: before there is a guest they wait.
+def _forward_signals(events: Events, signals: StopSignals) -> StopWish:
+    """Turn the signals that ask for the end into events, those that came already too: without a guest they wait.
 
     What comes from the hypervisor lies in the same queue by then, so that the wish is kept beside it, too.
     """
     stop = StopWish()
 
-    def forward(number: int, _frame: object) -> None:
+    def forward(number: int) -> None:
         stop.make()
         events.put(StopRequested(by=signal.Signals(number).name))
 
-    signal.signal(signal.SIGTERM, forward)
-    signal.signal(signal.SIGINT, forward)
-    while not signals.empty():
-        forward(signals.get(), None)
+    signals.hand_to(forward)
     return stop
-
-
-def _ignore_signals() -> None:
-    """Let no signal change the exit status any more: Python takes its handlers away before the process ends."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _grace_period_s(options: Namespace, guest: Guest) -> float:

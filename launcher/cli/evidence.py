@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from argparse import Namespace
 
-from launcher.cli.machine import native_arch, this_machine
+from launcher.cli.machine import native_arch, owned, this_machine
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.files import read_file
-from launcher.host.cgroup import read_cpu_quota, read_cpuset_partition
+from launcher.host.bounds import read_bounds
+from launcher.host.cgroup import read_cpuset_partition
+from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
-from launcher.kubelet.state import MAX_STATE_BYTES, kubelet_assignments
-from launcher.planner.demand import cpu_demand
+from launcher.kubelet.options import Policy
+from launcher.kubelet.state import MAX_STATE_BYTES, CPUManagerState, parse_state
 from launcher.planner.model import Pinning
+from launcher.planner.ownership import demand_over, ownership_of
+from launcher.planner.warn import throttled
 from launcher.supervise.exclusivity import Evidence, Grade, grade
 from launcher.supervise.snapshot import Exclusivity
 from launcher.vmi.guest import Guest
@@ -41,38 +45,35 @@ def grade_cpus(guest: Guest, cpuset: CPUSet, options: Namespace) -> Grade:
 
 
 def _grade(guest: Guest, cpuset: CPUSet, options: Namespace) -> Grade:
+    state = _read_state(options.kubelet_state)
+    # What the container shares by its runtime's own word is nobody's alone.
+    ownership = ownership_of(owned(AllowedCPUs(cpus=cpuset, source="")), has_changed=True)
     return grade(
         Evidence(
-            cpuset=cpuset,
+            cpuset=cpuset - ownership.common,
             online=read_host(this_machine(), native_arch()).online,
-            needed=cpu_demand(guest).total,
+            needed=demand_over(guest, ownership.common).total,
             partition=read_cpuset_partition(this_machine()),
-            kubelet_assignments=_read_assignments(options.kubelet_state),
+            kubelet_assignments=() if state is None else state.assignments,
+            kubelet_policy=Policy.STATIC if state is None else state.policy,
+            kubelet_pool=CPUSet() if state is None else state.shared_pool,
             kubelet_source=options.kubelet_state,
         )
     )
 
 
-def _read_assignments(path: str) -> tuple[CPUSet, ...]:
-    """Return the exclusive CPU sets in the kubelet's state file; none where it cannot be read, as in containers."""
+def _read_state(path: str) -> CPUManagerState | None:
+    """Return what the kubelet's state file says; None where it cannot be read, as in containers."""
     try:
-        return kubelet_assignments(read_file(path, most_bytes=MAX_STATE_BYTES).decode())
+        return parse_state(read_file(path, most_bytes=MAX_STATE_BYTES).decode())
     except ValueError as error:
         _log.debug("no evidence from the kubelet: %s: %s", path, error)
-        return ()
+        return None
 
 
 def warn_of_quota(guest: Guest, pinning: Pinning) -> None:
-    """Warn where a CFS quota gives less time than the guest's CPUs have: dedicated CPUs would stand still by turns."""
-    quota = read_cpu_quota(this_machine())
-    if quota is None:
-        return
-    wanted = cpu_demand(guest).total
-    if quota.cpus < wanted:
-        _log.warning(
-            "quota: %s allows %.2f CPUs of time, the guest has %d on CPU %s: its vCPUs will be throttled",
-            quota.source,
-            quota.cpus,
-            wanted,
-            pinning.cpuset,
-        )
+    """Log that a quota throttles a guest whose plan was made by an earlier launcher; a new plan says so itself."""
+    allowed = AllowedCPUs(cpus=pinning.cpuset, source=pinning.source, bounds=read_bounds(this_machine()))
+    common = ownership_of(owned(allowed), has_changed=True).common
+    for warning in throttled(allowed, demand_over(guest, common)):
+        _log.warning("adopted: %s", warning)

@@ -6,30 +6,44 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from launcher.cli.places import CONSOLE, QEMUS_CONSOLE
 from launcher.cli.places import root_of as root_of  # noqa: PLC0414 - also looked for here
 from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import ConsolePaths, VirtType
 from launcher.domain.names import domain_name
 from launcher.errors import HypervisorError, TemplateError, UsageError
 from launcher.files import read_file
-from launcher.host.capture import read_capture
-from launcher.host.cgroup import check_allowed, read_affinity, read_allowed_cpus
+from launcher.host.bounds import read_allowed
+from launcher.host.cgroup import check_allowed, read_affinity
 from launcher.host.model import AllowedCPUs, Host
+from launcher.host.nodes import with_available_memory
+from launcher.host.owners import read_owners, told_variables
 from launcher.host.sysfs import read_host
 from launcher.host.tree import FolderTree, Tree
 from launcher.storage.layout import KUBEVIRT_MOUNTS, Mounts, absolute_paths, mounts_below
 from launcher.vmi.guest import Guest
+from launcher.vmi.manifest import Choice, Document
 
 _KVM = "/dev/kvm"
 # A template has some hundred lines; what is larger than any manifest is none.
 _MAX_TEMPLATE_BYTES = 1 << 20
 
 
-def load(vmi: str) -> Guest:
+def load(vmi: str, choice: Choice) -> Guest:
     """Load the guest that a manifest asks for, its relative file names taken from the current folder."""
-    from launcher.vmi.load import load_guest  # noqa: PLC0415 - `run` has it done in a process of its own
+    from launcher.vmi.document import read_document  # noqa: PLC0415 - `run` has it done in a process of its own
 
-    return absolute_paths(load_guest(vmi, arch=native_arch()), os.getcwd())  # noqa: PTH109 - paths stay text
+    return loaded(read_document(vmi, choice))
+
+
+def loaded(document: Document) -> Guest:
+    """Return the guest that this manifest asks for, as `load` does."""
+    from launcher.vmi.load import admitted  # noqa: PLC0415 - likewise
+
+    guest = admitted(document, arch=native_arch()).guest
+    return absolute_paths(guest, os.getcwd())  # noqa: PTH109 - paths stay text
 
 
 def native_arch() -> str:
@@ -40,6 +54,13 @@ def native_arch() -> str:
 def this_machine() -> Tree:
     """Return the reader of this machine's files."""
     return FolderTree(Path("/"))
+
+
+def read_this_host() -> Host:
+    """Read this machine, with what of its nodes' memory is to be had now."""
+    tree = this_machine()
+    host = read_host(tree, native_arch())
+    return replace(host, nodes=with_available_memory(tree, host.nodes))
 
 
 def own_affinity() -> CPUSet:
@@ -54,6 +75,8 @@ def described_host(text: str) -> tuple[Host, AllowedCPUs]:
     """
     path = Path(text)
     if path.exists():
+        from launcher.host.capture import read_capture  # noqa: PLC0415 - used only here, and start-up time counts
+
         return host_in(read_capture(path))
     if ":" not in text:
         raise UsageError(f"--host {text}: no such file, and no shape such as 'node:2 core:4 pu:2' either")
@@ -64,33 +87,44 @@ def described_host(text: str) -> tuple[Host, AllowedCPUs]:
 
 
 def host_in(tree: Tree) -> tuple[Host, AllowedCPUs]:
-    """Read the host of a capture, and the CPUs that the process which captured it might use."""
+    """Read the host of a capture, and the CPUs that the process which captured it might use, and whose they were."""
     host = read_host(tree, native_arch())
     affinity = read_affinity(tree)
-    allowed = read_allowed_cpus(tree, host.online if affinity is None else affinity)
-    return host, allowed
+    allowed = read_allowed(tree, host.online if affinity is None else affinity)
+    return host, replace(allowed, owners=read_owners(told_variables(tree)))
+
+
+def owned(allowed: AllowedCPUs) -> AllowedCPUs:
+    """Add what the environment says of whose these CPUs are (CRI-O's variables, and those of claims)."""
+    return replace(allowed, owners=read_owners(os.environ))
 
 
 def is_host_described(options: Namespace) -> bool:
     """Tell whether the options name a host, or the CPUs of a container (--host, --cpuset, --kubelet)."""
-    return any(option is not None for option in (options.host, options.cpuset, options.kubelet))
+    return options.host is not None or options.cpuset is not None or is_kubelet_simulated(options)
+
+
+def is_kubelet_simulated(options: Namespace) -> bool:
+    """Tell whether the CPUs are those that a kubelet would give (--kubelet, --kubelet-state)."""
+    return options.kubelet is not None or options.kubelet_state is not None
 
 
 def host_of(options: Namespace, guest: Guest | None = None) -> tuple[Host, AllowedCPUs]:
     """Return the host that the options name and the CPUs that may be used on it (--host, --cpuset, --kubelet)."""
     if options.host is None:
-        host = read_host(this_machine(), native_arch())
-        allowed = read_allowed_cpus(this_machine(), own_affinity())
+        host = read_this_host()
+        allowed = read_allowed(this_machine(), own_affinity())
     else:
         host, allowed = described_host(options.host)
-    if options.cpuset is not None and options.kubelet is not None:
-        raise UsageError("--cpuset and --kubelet exclude each other: both say which CPUs the container has")
+    check_cpuset_options(options)
     if options.cpuset is not None:
-        return host, AllowedCPUs(cpus=_parse_cpuset(options.cpuset), source="--cpuset")
-    if options.kubelet is not None and guest is not None:
-        return host, _kubelet_cpuset(options.kubelet, guest, host)
+        cpus = _parse_cpuset(options.cpuset)
+        return host, owned(AllowedCPUs(cpus=cpus, source="--cpuset", bounds=allowed.bounds))
+    if is_kubelet_simulated(options) and guest is not None:
+        return host, _kubelet_cpuset(options, guest, host)
     check_allowed(allowed, host)
-    return host, allowed
+    # What this machine's environment says is about this machine.
+    return host, owned(allowed) if options.host is None else allowed
 
 
 def _parse_cpuset(text: str) -> CPUSet:
@@ -100,12 +134,24 @@ def _parse_cpuset(text: str) -> CPUSet:
         raise UsageError(f"--cpuset: {error}") from error
 
 
-def _kubelet_cpuset(text: str, guest: Guest, host: Host) -> AllowedCPUs:
-    from launcher.kubelet.admission import container_cpuset  # noqa: PLC0415 - only here, and start-up time counts
-    from launcher.kubelet.options import parse_options  # noqa: PLC0415 - likewise
+def check_cpuset_options(options: Namespace) -> None:
+    """Raise UsageError where the CPUs of the container are said in two ways."""
+    if options.cpuset is not None and is_kubelet_simulated(options):
+        name = "--kubelet" if options.kubelet is not None else "--kubelet-state"
+        raise UsageError(f"--cpuset and {name} exclude each other: both say which CPUs the container has")
+
+
+def _kubelet_cpuset(options: Namespace, guest: Guest, host: Host) -> AllowedCPUs:
+    from launcher.cli.kubelet import kubelet_options  # noqa: PLC0415 - only here, and start-up time counts
+    from launcher.kubelet.admission import container_cpuset  # noqa: PLC0415 - likewise
     from launcher.kubelet.requests import pod_of  # noqa: PLC0415 - likewise
 
-    return container_cpuset(pod_of(guest), host, parse_options(text))
+    kubelet = kubelet_options(options)
+    if guest.host_devices and not kubelet.device_nodes:
+        from launcher.cli.devices import nodes_by_resource  # noqa: PLC0415 - few guests have any
+
+        kubelet = replace(kubelet, device_nodes=nodes_by_resource(options, guest))
+    return container_cpuset(pod_of(guest), host, kubelet)
 
 
 def virt_type_of(options: Namespace) -> VirtType:
@@ -127,7 +173,9 @@ def check_kvm(virt_type: VirtType) -> None:
 def console_paths(root: Path, guest: Guest) -> ConsolePaths:
     """Return where the serial console of this guest is: a short name, for a socket's path may have 107 bytes."""
     return ConsolePaths(
-        socket=str(root / "run" / "serial0.sock"), log=str(root / "log" / f"{domain_name(guest)}-serial0.log")
+        socket=str(root / "run" / QEMUS_CONSOLE),
+        door=str(root / "run" / CONSOLE),
+        log=str(root / "log" / f"{domain_name(guest)}-serial0.log"),
     )
 
 
@@ -146,11 +194,8 @@ def read_template(template: str | None, arch: str) -> tuple[bytes, str]:
 
 
 def _own_template(arch: str) -> Path:
-    """Find the template that comes with the launcher: beside the code once installed, above it in a checkout."""
-    package = Path(__file__).parent.parent
-    folders = (package / "templates", package.parent / "templates")
-    for folder in folders:
-        path = folder / "domain" / f"{arch}.xml"
-        if path.exists():
-            return path
+    """Find the template that comes with the launcher."""
+    path = Path(__file__).parent.parent / "templates/domain" / f"{arch}.xml"
+    if path.exists():
+        return path
     raise TemplateError(f"no domain template for the architecture {arch}: give one with --template")

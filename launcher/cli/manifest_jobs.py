@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from launcher.cli.machine import load
 from launcher.vmi.guest import Guest
+from launcher.vmi.manifest import Choice
+
+_NO_CHOICE = Choice()
 
 
-def load_guest(vmi: str) -> Guest:
+def load_guest(vmi: str, choice: Choice = _NO_CHOICE) -> Guest:
     """Read the manifest; raises InvalidVMI with every fault."""
-    return load(vmi)
+    return load(vmi, choice)

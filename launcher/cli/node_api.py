@@ -16,8 +16,19 @@ from launcher.errors import HostError
 # The API server answers a patch in milliseconds; a busy one takes seconds. One that takes longer is asked again later.
 TIMEOUT_S = 10.0
 _MOST_ANSWER_BYTES = 65536
+# Another try may go well: the kubelet replaces an expired token, who else changed the node is done, a queue is empty.
+_PASSING = (http.client.UNAUTHORIZED, http.client.CONFLICT, http.client.TOO_MANY_REQUESTS)
 # What `kubectl label` sends, too: RFC 7386.
 _MERGE_PATCH = "application/merge-patch+json"
+
+
+class NotLabelled(HostError):
+    """The API server did not set the label; `is_passing` where asking again may help, after `pause_s` if it says."""
+
+    def __init__(self, message: str, *, is_passing: bool, pause_s: float = 0.0) -> None:
+        self.is_passing = is_passing
+        self.pause_s = pause_s
+        super().__init__(message)
 
 
 class APIServer(Struct, frozen=True, kw_only=True):
@@ -43,7 +54,7 @@ def in_cluster(environment: Mapping[str, str], account: Path) -> APIServer:
 
 
 def label_node(server: APIServer, node: str, labels: Mapping[str, str]) -> None:
-    """Set these labels of a node and leave its others; raises HostError that says what the API server said.
+    """Set these labels of a node and leave its others; raises NotLabelled that says what the API server said.
 
     The token is read anew each time, for the kubelet replaces it every hour; it is in no message.
     """
@@ -56,12 +67,30 @@ def label_node(server: APIServer, node: str, labels: Mapping[str, str]) -> None:
         connection.request("PATCH", path, body, headers)
         answer = connection.getresponse()
         content = answer.read(_MOST_ANSWER_BYTES)
+    except ssl.SSLCertVerificationError as error:
+        raise NotLabelled(f"PATCH {where}: {error}", is_passing=False) from error
+    except TimeoutError as error:
+        raise NotLabelled(f"PATCH {where}: no answer in {TIMEOUT_S:g} s", is_passing=True) from error
     except (OSError, http.client.HTTPException) as error:
-        raise HostError(f"PATCH {where}: {error or type(error).__name__}") from error
+        raise NotLabelled(f"PATCH {where}: {error or type(error).__name__}", is_passing=True) from error
     finally:
         connection.close()
     if answer.status != http.client.OK:
-        raise HostError(f"PATCH {where}: {answer.status} {answer.reason}: {_message(content)}")
+        raise _refusal(where, answer, content)
+
+
+def _refusal(where: str, answer: http.client.HTTPResponse, content: bytes) -> NotLabelled:
+    status = answer.status
+    return NotLabelled(
+        f"PATCH {where}: {status} {answer.reason}: {_message(content)}",
+        is_passing=status in _PASSING or status >= http.client.INTERNAL_SERVER_ERROR,
+        pause_s=_pause_s(answer.headers.get("Retry-After", "")),
+    )
+
+
+def _pause_s(text: str) -> float:
+    """Read Retry-After as the API server writes it, whole seconds; anything else is no wish."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 6 else 0.0
 
 
 def _token(server: APIServer) -> str:

@@ -6,6 +6,10 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+# Below the root's run: the socket of the serial console, and QEMU's own, at which the launcher is attached.
+CONSOLE = "serial0.sock"
+QEMUS_CONSOLE = "serial0-qemu.sock"
+
 
 def root_of(options: Namespace) -> Path:
     """Return the root folder: as asked for; /var/lib for root, the user's state folder otherwise.

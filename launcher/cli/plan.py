@@ -5,10 +5,15 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 
+from launcher.cli.choice import choice_of
+from launcher.cli.devices import places_of, told_devices
 from launcher.cli.machine import host_of, load
+from launcher.cli.notes import note
 from launcher.cli.output import show, terminal
 from launcher.errors import ExitStatus
+from launcher.host.assigned import device_nodes
 from launcher.host.model import Host
+from launcher.host.proximity import Proximity
 from launcher.planner.document import to_json
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
@@ -16,17 +21,39 @@ from launcher.planner.plan import plan
 
 def run(options: Namespace) -> ExitStatus:
     """Print the placement that `run` would make."""
-    guest = load(options.vmi)
+    guest = load(options.vmi, choice_of(options))
+    note(guest)
     host, allowed = host_of(options, guest)
-    pinning = plan(guest, host, allowed)
+    devices = told_devices(options, guest, verb="planned")
+    pinning = plan(guest, host, allowed, device_nodes=device_nodes(devices))
+    places = places_of(devices, pinning, host)
     match options.format:
         case "json":
-            show(to_json(pinning))
+            show(_document(pinning, places))
         case "svg":
             show(_drawing(pinning, host))
         case _:
-            show(_text(pinning, host, explain=options.explain))
+            show(f"{_text(pinning, host, explain=options.explain)}{_devices(pinning, places)}")
     return ExitStatus.POWERED_OFF
+
+
+def _document(pinning: Pinning, places: tuple[Proximity, ...]) -> str:
+    """Return the placement as JSON; a guest with devices of the host has one key more."""
+    if not places:
+        return to_json(pinning)
+    import json  # noqa: PLC0415 - few guests have any
+
+    from launcher.observe.device_table import device_documents  # noqa: PLC0415 - likewise
+
+    return json.dumps({**json.loads(to_json(pinning)), "devices": device_documents(places, pinning.cells)})
+
+
+def _devices(pinning: Pinning, places: tuple[Proximity, ...]) -> str:
+    if not places:
+        return ""
+    from launcher.observe.device_table import device_table  # noqa: PLC0415 - likewise
+
+    return f"\n{device_table(places, pinning.cells, width=terminal()[0])}"
 
 
 def _drawing(pinning: Pinning, host: Host) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import signal
 from argparse import Namespace
 from contextlib import closing
 
+from launcher.cli.choice import choice_of
+from launcher.cli.limits import check_limits
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus
+from launcher.signals import keep_signals
 from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.thrift import use_one_arena
 
@@ -17,18 +18,11 @@ def run(options: Namespace) -> ExitStatus:
     """Start the guest or adopt it, supervise it, and return the exit status that says how it ended."""
     stopwatch = Stopwatch()
     stopwatch.lap("process")
+    check_limits()
     use_one_arena()
     signals = keep_signals()
     with closing(Workshop()) as workshop:
-        workshop.begin("load_guest", options.vmi)
+        workshop.begin("load_guest", options.vmi, choice_of(options))
         from launcher.cli.entrypoint import run_guest  # noqa: PLC0415 - while the manifest is being read
 
         return run_guest(options, workshop, stopwatch, signals)
-
-
-def keep_signals() -> queue.SimpleQueue[int]:
-    """Keep SIGTERM and SIGINT from the first moment on; process 1 would never see them otherwise (signal(7))."""
-    signals: queue.SimpleQueue[int] = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda caught, _frame: signals.put(caught))
-    return signals

@@ -6,15 +6,22 @@ import logging
 import queue
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cli.machine import root_of
+from launcher.errors import HypervisorError
 from launcher.observe.control import serve_control
 from launcher.supervise.commands import Command, refusal
 from launcher.supervise.lifecycle import Event, PauseRequested, ResetRequested, ResumeRequested, StopRequested
 from launcher.supervise.snapshot import Snapshot
 from launcher.supervise.supervisor import Supervisor
+from launcher.vmi.guest import Guest
+from launcher.vmi.guest_storage import HostMetrics
+
+if TYPE_CHECKING:
+    from launcher.observe.http import GuestChecks
 
 _log = logging.getLogger(__name__)
 
@@ -35,19 +42,60 @@ class Board:
         """Return libvirt's statistics of the vCPUs; may hang where QEMU does."""
         return {} if self.supervisor is None else self.supervisor.machine.vcpu_statistics()
 
+    def ask_agent(self, command: str, timeout_s: int) -> str:
+        """Ask the guest's agent; raises HypervisorError, also before there is a guest."""
+        if self.supervisor is None:
+            raise HypervisorError("the guest is not started yet")
+        return self.supervisor.machine.ask_agent(command, timeout_s)
+
 
 @contextmanager
-def served(options: Namespace, board: Board, events: queue.SimpleQueue[Event]) -> Iterator[None]:
+def served(options: Namespace, guest: Guest, board: Board, events: queue.SimpleQueue[Event]) -> Iterator[None]:
     """Serve the control socket, and HTTP where --listen names an address, until the end of the context."""
     control = Path(options.control) if options.control is not None else root_of(options) / CONTROL_SOCKET
     with ExitStack() as servers:
         servers.enter_context(serve_control(control, board.latest, _poster(board, events)))
+        servers.enter_context(_figures_fed(options, guest, board))
         if options.listen is not None:
             from launcher.observe.http import serve_http  # noqa: PLC0415 - only where asked for: it costs memory
 
-            address = servers.enter_context(serve_http(options.listen, board.latest, kvm_counters=board.kvm_counters))
+            checks = _checks(guest, board)
+            address = servers.enter_context(
+                serve_http(options.listen, board.latest, kvm_counters=board.kvm_counters, checks=checks)
+            )
             _log.info("listening: %s", address)
         yield
+
+
+def _figures_fed(options: Namespace, guest: Guest, board: Board) -> AbstractContextManager[None]:
+    """Return the context in which a guest that asks for downwardMetrics is given the host's figures."""
+    disks = tuple(disk.name for disk in guest.disks if isinstance(disk.volume, HostMetrics))
+    if not disks and not guest.has_metrics_port:
+        return nullcontext()
+    from launcher.cli.figures import documents_of  # noqa: PLC0415 - only for a guest that asks for them
+    from launcher.domain.names import METRICS_SOCKET  # noqa: PLC0415 - likewise
+    from launcher.observe.figures_feed import fed  # noqa: PLC0415 - likewise
+    from launcher.storage.layout import metrics_path, storage_folder  # noqa: PLC0415 - likewise
+
+    root = str(root_of(options))
+    paths = tuple(metrics_path(storage_folder(root, guest), disk) for disk in disks)
+    port = f"{root}/run/{METRICS_SOCKET}" if guest.has_metrics_port else None
+    return fed(documents_of(guest, board.kvm_counters), disks=paths, port=port)
+
+
+def _checks(guest: Guest, board: Board) -> GuestChecks:
+    """Return the guest's own probes, as far as the manifest has them."""
+    from launcher.observe.http import GuestChecks  # noqa: PLC0415 - as above
+
+    if guest.liveness is None and guest.readiness is None:
+        return GuestChecks()
+    from launcher.observe.guest_probe import GuestCheck  # noqa: PLC0415 - only where there is one
+
+    liveness, readiness = (
+        None if probe is None else GuestCheck(probe, board.ask_agent).fault
+        for probe in (guest.liveness, guest.readiness)
+    )
+    return GuestChecks(liveness=liveness, readiness=readiness)
 
 
 def _poster(board: Board, events: queue.SimpleQueue[Event]) -> Callable[[Command], str]:

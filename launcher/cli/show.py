@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +13,18 @@ from launcher.cli.begin import Found
 from launcher.cli.machine import console_paths, root_of
 from launcher.cli.output import terminal
 from launcher.domain.names import domain_name
+from launcher.observe.bridge import ConsoleBridge
 from launcher.observe.console import ConsoleFollower
+from launcher.observe.lines import Lines
 from launcher.observe.logs import LogFormat, resolved
-from launcher.observe.outlet import STDERR, STDOUT, Outlet
+from launcher.observe.outlet import STDERR, Outlet
 from launcher.observe.qemulog import QEMULog
+from launcher.observe.ring import RingLog
+from launcher.observe.sieve import Sieve
 from launcher.observe.tables import ThreadRow, placement_table, threads_table
 from launcher.observe.text import console_line, counted
 from launcher.planner.model import Pinning
-from launcher.supervise.drift import required_threads
+from launcher.supervise.drift import planned_cpus, required_threads
 from launcher.supervise.lifecycle import Adopted
 from launcher.supervise.roles import ObservedThread
 from launcher.vmi.guest import Guest
@@ -30,6 +35,8 @@ _log = logging.getLogger(__name__)
 def show_plan(options: Namespace, pinning: Pinning) -> None:
     """Log that the placement is made, its warnings, and show it to people as a table."""
     pinned = counted(len(pinning.vcpus), "vCPU") if pinning.vcpus else "all vCPUs together"
+    if pinning.vcpus and pinning.shared:
+        pinned += f" alone and {len(pinning.shared)} that share"
     _log.info("planned: %s on CPU %s", pinned, pinning.cpuset)
     for warning in pinning.warnings:
         _log.warning("planned: %s", warning)
@@ -48,7 +55,7 @@ def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThr
             tid=thread.tid,
             name=thread.name,
             role=str(thread.role),
-            planned=required.get(thread.role, pinning.emulator),
+            planned=planned_cpus(thread.role, pinning, required),
             actual=thread.cpus,
         )
         for thread in observed
@@ -62,22 +69,36 @@ def _for_people(options: Namespace) -> bool:
 
 
 @contextmanager
-def console_shown(options: Namespace, guest: Guest, found: Found, outlet: Outlet) -> Iterator[None]:
-    """Copy the guest's console to standard output, line by line, where the manifest wants it logged.
+def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[None]:
+    """Let people attach to the guest's console; where the manifest wants it logged, copy it to standard output, too.
 
-    Of an adopted guest only what comes from now on: the rest was shown by the launcher before this one.
+    Line by line, and into a log of the newest. Of an adopted guest only what comes from now on: the rest was shown by
+    the launcher before this one. Nobody is waited for: what standard output does not take is counted and lost.
     """
-    if not (guest.serial.attached and guest.serial.logged):
+    if not guest.serial.attached:
         yield
         return
+    paths = console_paths(root_of(options), guest)
+    lines = Lines(lambda line: print(f"console | {console_line(line)}"))
+    log = RingLog(paths.log, is_new=not isinstance(found.first_event, Adopted)) if guest.serial.logged else None
 
-    def show(line: str) -> None:
-        outlet.wait_for_room(STDOUT)
-        print(f"console | {console_line(line)}")
+    def take(said: bytes) -> None:
+        if log is not None:
+            log.write(said)
+            lines.take(said)
 
-    log = console_paths(root_of(options), guest).log
-    with _followed(Path(log), ConsoleFollower(log, show, from_end=isinstance(found.first_event, Adopted))):
+    bridge = ConsoleBridge(port=paths.socket, door=paths.door, on_data=None if log is None else take)
+    try:
+        bridge.start()
+    except OSError as error:
+        _log.warning("console: nobody can attach to it: %s: %s", paths.door, error.strerror)
+    try:
         yield
+    finally:
+        bridge.stop()
+        lines.end()
+        if log is not None:
+            log.close()
 
 
 @contextmanager
@@ -85,13 +106,26 @@ def qemu_log_shown(options: Namespace, guest: Guest, outlet: Outlet) -> Iterator
     """Pass on what QEMU says from now on, marked, as log lines; libvirt keeps it in a file of the domain's name."""
     path = root_of(options) / "log" / "qemu" / f"{domain_name(guest)}.log"
 
+    # A guest's driver can have QEMU complain as often as it likes.
+    sieve = Sieve()
+
     def show(line: str) -> None:
-        outlet.wait_for_room(STDERR)
-        _log.info("qemu: %s", console_line(line))
+        if sieve.admits(time.monotonic()):
+            _tell_withheld(sieve)
+            outlet.wait_for_room(STDERR)
+            _log.info("qemu: %s", console_line(line))
 
     qemu_log = QEMULog(show)
-    with _followed(path, ConsoleFollower(str(path), qemu_log.take, from_end=path.exists())):
+    others = (str(root_of(options) / "log" / "libvirt.log"),)
+    with _followed(path, ConsoleFollower(str(path), qemu_log.take, from_end=path.exists(), others=others)):
         yield qemu_log
+    _tell_withheld(sieve)
+
+
+def _tell_withheld(sieve: Sieve) -> None:
+    withheld = sieve.take_withheld()
+    if withheld:
+        _log.warning("qemu: %s more, not shown", counted(withheld, "line"))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from launcher.cli.output import show, terminal
 from launcher.cli.places import control_of, root_of
 from launcher.domain.read import ConfiguredPins, read_pins, read_plan, read_uuid
 from launcher.errors import ExitStatus, HypervisorError, UsageError
+from launcher.hypervisor.binding import HOW, has_binding, importing_binding
 from launcher.hypervisor.process import find_qemu
 from launcher.observe.compare import compare, comparison_text
 from launcher.observe.text import printable
@@ -68,7 +69,8 @@ def _subject(options: Namespace) -> Subject:
 def _from_libvirt(uri: str, name: str | None) -> Subject:
     if name is None:
         raise UsageError("verify --connect URI: name the DOMAIN")
-    from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - only here, and start-up time counts
+    with importing_binding():
+        from launcher.hypervisor import libvirt_driver  # noqa: PLC0415 - only here, and start-up time counts
 
     libvirt_driver.start_event_loop()
     hypervisor = libvirt_driver.LibvirtHypervisor(uri, lambda _event: None)
@@ -76,7 +78,7 @@ def _from_libvirt(uri: str, name: str | None) -> Subject:
         machine = hypervisor.find(name)
         if machine is None:
             raise HypervisorError(f"domain {name}: no such domain runs at {uri}")
-        return _from_xml(name, machine.xml(), root=None)
+        return _from_xml(name, machine.xml(), root=None, uri=uri)
     finally:
         hypervisor.close()
 
@@ -98,12 +100,12 @@ def _read(path: Path) -> str:
         raise HypervisorError(f"domain {path.stem}: {path}: {error.strerror}") from error
 
 
-def _from_xml(name: str, xml: str, *, root: Path | None) -> Subject:
+def _from_xml(name: str, xml: str, *, root: Path | None, uri: str | None = None) -> Subject:
     try:
         plan, configured = read_plan(xml), read_pins(xml)
     except ValueError as error:
         raise HypervisorError(f"domain {name}: its configuration cannot be read: {error}") from error
-    pid = find_qemu(read_uuid(xml), root=root).pid
+    pid = find_qemu(read_uuid(xml), root=root, uri=uri).pid
     return Subject(name=name, pid=pid, vcpus=len(configured.vcpus), plan=plan, configured=configured)
 
 
@@ -113,7 +115,8 @@ def _from_launcher(control: Path, name: str | None) -> Subject:
         _text, status = ask_status(control)
     except HypervisorError as error:
         whom = f"domain {name}: " if name else ""
-        raise HypervisorError(f"{whom}{error}; --connect URI finds a libvirt's domain") from error
+        needed = "" if has_binding() else f", once its Python binding is installed ({HOW})"
+        raise HypervisorError(f"{whom}{error}; --connect URI finds a libvirt's domain{needed}") from error
     own_name = f"{status.namespace}_{status.name}"
     if status.pid == 0:
         raise HypervisorError(f"{control}: the launcher has no guest yet")
@@ -124,4 +127,6 @@ def _from_launcher(control: Path, name: str | None) -> Subject:
     except ValueError as error:
         raise HypervisorError(f"{control}: a plan that this version does not understand: {error}") from error
     vcpus = sum(thread.role.startswith("vcpu ") for thread in status.threads)
-    return Subject(name=own_name, pid=status.pid, vcpus=max(vcpus, len(plan.vcpus)), plan=plan, configured=None)
+    return Subject(
+        name=own_name, pid=status.pid, vcpus=max(vcpus, len(plan.vcpus) + len(plan.shared)), plan=plan, configured=None
+    )

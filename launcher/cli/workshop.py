@@ -17,12 +17,14 @@ from contextlib import suppress
 from typing import Any, BinaryIO
 
 from launcher.errors import GuestDestroyed, LauncherError
+from launcher.signals import ignore_signals
 
 # Where each job is found; what a later job needs is loaded while nothing is asked for.
 _JOBS = {
     "load_guest": "launcher.cli.manifest_jobs",
     "make_domain": "launcher.cli.domain_jobs",
     "read_domain": "launcher.cli.domain_jobs",
+    "tell_tags": "launcher.cli.tagging",
 }
 # A signal that comes while a job takes long is seen so soon.
 STOP_INTERVAL_S = 0.1
@@ -101,8 +103,10 @@ class Workshop:
 
 def _work_and_exit(requests: int, results: int) -> None:
     """Do jobs until the requests end. Signals are for the launcher: this process ends when that does."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_signals()
+    from launcher.hypervisor.capability import drop_capabilities  # noqa: PLC0415 - for the child alone, while it waits
+
+    drop_capabilities()
     status = 0
     try:
         with open(requests, "rb") as asked, open(results, "wb") as answered:

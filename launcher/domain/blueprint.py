@@ -7,9 +7,11 @@ from pathlib import PurePosixPath
 
 from msgspec import Struct
 
+from launcher.host.assigned import AssignedDevice
 from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import Pinning
 from launcher.storage.model import DiskImage
+from launcher.storage.shares import Share
 from launcher.vmi.guest import Guest
 
 
@@ -21,9 +23,10 @@ class VirtType(StrEnum):
 
 
 class ConsolePaths(Struct, frozen=True, kw_only=True):
-    """Where the serial console is: the unix socket that people attach to, and the log that QEMU writes."""
+    """Where the serial console is: QEMU's unix socket, the one that people attach to, and the log that we write."""
 
     socket: str
+    door: str
     log: str
 
     def beside(self, name: str) -> str:
@@ -44,9 +47,16 @@ class Blueprint(Struct, frozen=True, kw_only=True):
     virt_type: VirtType
     arch: str
     console: ConsolePaths
-    # One for each of the guest's disks.
+    # The host shows a guest its threads only with the feature topoext (AMD).
+    needs_topoext: bool = False
+    # One for each of the guest's disks that has a volume.
     images: tuple[DiskImage, ...] = ()
+    # One for each of the guest's requests for a device of the host.
+    devices: tuple[AssignedDevice, ...] = ()
+    shares: tuple[Share, ...] = ()
     shares_iothreads: bool = False
+    # Where the files lie that are made for this guest alone.
+    storage_folder: str = ""
 
     def image(self, disk: str) -> DiskImage:
         """Return the image of the disk of this name."""

@@ -20,9 +20,9 @@ def fill_clock(domain: Element, blueprint: Blueprint) -> None:
 def _set_offset(element: Element, clock: Clock) -> None:
     if clock.timezone is not None:
         attributes = {"offset": "timezone", "timezone": clock.timezone}
-    elif clock.offset_s:
-        attributes = {"offset": "variable", "adjustment": str(clock.offset_s), "basis": "utc"}
-    elif clock.offset_s == 0 or not element.attrib:
+    elif clock.offset_s is not None:
+        attributes = {"offset": "utc", "adjustment": str(clock.offset_s) if clock.offset_s else "reset"}
+    elif not element.attrib:
         attributes = {"offset": "utc"}
     else:
         return
@@ -36,9 +36,13 @@ def _set_timers(element: Element, timers: Timers) -> None:
         ("hpet", timers.hpet),
         ("kvmclock", timers.kvmclock),
         ("hypervclock", timers.hypervclock),
+        ("pit", timers.has_pit),
+        ("rtc", timers.has_rtc),
     ):
         if present is not None:
             _timer(element, name).set("present", "yes" if present else "no")
+    if timers.hpet_tick is not None:
+        _timer(element, "hpet").set("tickpolicy", timers.hpet_tick)
     if timers.pit is not None:
         _timer(element, "pit").set("tickpolicy", timers.pit)
     if timers.rtc is not None:

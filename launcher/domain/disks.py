@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from launcher.domain.blueprint import Blueprint
-from launcher.domain.xml import Element, add
+from launcher.domain.inputs import have_usb
+from launcher.domain.names import RESERVATION_SOCKET
+from launcher.domain.xml import Element, add, add_pci_address
 from launcher.storage.model import BackingImage, DiskImage
 from launcher.vmi.guest import Disk, DiskBus, DiskDevice
+from launcher.vmi.guest_storage import HostMetrics
 
-# Guest names by bus: virtio disks are vda, vdb, ...; SCSI and SATA share sda, sdb, ... as the guest's kernel does.
-_PREFIXES = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd"}
+# Guest names by bus: virtio disks are vda, vdb, ...; the others share sda, sdb, ... as the guest's kernel does.
+_PREFIXES = {DiskBus.VIRTIO: "vd", DiskBus.SCSI: "sd", DiskBus.SATA: "sd", DiskBus.USB: "sd"}
 
 
 def fill_disks(devices: Element, blueprint: Blueprint) -> None:
@@ -19,6 +22,8 @@ def fill_disks(devices: Element, blueprint: Blueprint) -> None:
     has_scsi = any(disk.bus is DiskBus.SCSI for disk in blueprint.guest.disks)
     if has_scsi and devices.find("controller[@type='scsi'][@index='0']") is None:
         add(devices, "controller", type="scsi", index=0, model="virtio-scsi")
+    if any(disk.bus is DiskBus.USB for disk in blueprint.guest.disks):
+        have_usb(devices)
     counts = dict.fromkeys(_PREFIXES.values(), 0)
     for disk in blueprint.guest.disks:
         prefix = _PREFIXES[disk.bus]
@@ -37,15 +42,30 @@ def drive_letters(index: int) -> str:
 
 
 def _add_disk(devices: Element, disk: Disk, target: str, blueprint: Blueprint) -> None:
+    if disk.is_empty:
+        _add_empty_drive(devices, disk, target, blueprint)
+        return
     image = blueprint.image(disk.name)
     element = add(devices, "disk", type=_type(is_block=image.is_block), device=disk.device.value)
     _add_driver(element, disk, image, blueprint)
-    _add_source(element, image)
+    _add_source(element, image, is_reserved=disk.is_reserved)
     _add_backing(element, image.backing)
     if image.block_size is not None:
         size = image.block_size
-        add(element, "blockio", logical_block_size=size.logical, physical_block_size=size.physical)
-    add(element, "target", dev=target, bus=disk.bus.value)
+        sizes = {"logical_block_size": size.logical, "physical_block_size": size.physical}
+        add(element, "blockio", **sizes, discard_granularity=size.discard_granularity)
+    add(element, "target", dev=target, bus=disk.bus.value, tray="open" if disk.is_open else None)
+    _add_properties(element, disk)
+    if disk.bus is DiskBus.SCSI:
+        _add_scsi_address(element, disk, blueprint)
+    add_pci_address(element, disk.guest_address)
+    add(element, "alias", name=f"ua-{disk.name}")
+
+
+def _add_empty_drive(devices: Element, disk: Disk, target: str, blueprint: Blueprint) -> None:
+    element = add(devices, "disk", type="file", device=disk.device.value)
+    add(element, "driver", name="qemu", type="raw", error_policy=disk.error_policy.value)
+    add(element, "target", dev=target, bus=disk.bus.value, tray="open" if disk.is_open else None)
     _add_properties(element, disk)
     if disk.bus is DiskBus.SCSI:
         _add_scsi_address(element, disk, blueprint)
@@ -56,8 +76,14 @@ def _type(*, is_block: bool) -> str:
     return "block" if is_block else "file"
 
 
-def _add_source(element: Element, image: DiskImage | BackingImage) -> None:
-    add(element, "source", **{"dev" if image.is_block else "file": image.path})
+def _add_source(element: Element, image: DiskImage | BackingImage, *, is_reserved: bool = False) -> None:
+    source = add(element, "source", **{"dev" if image.is_block else "file": image.path})
+    if image.group:
+        source.set("fdgroup", image.group)
+    if is_reserved:
+        # Unmanaged: libvirt would start a helper of its own, which needs root.
+        helper = add(source, "reservations", managed="no")
+        add(helper, "source", type="unix", path=RESERVATION_SOCKET, mode="client")
 
 
 def _add_backing(element: Element, backing: BackingImage | None) -> None:
@@ -72,7 +98,7 @@ def _add_backing(element: Element, backing: BackingImage | None) -> None:
 
 
 def _add_properties(element: Element, disk: Disk) -> None:
-    if disk.readonly or disk.device is DiskDevice.CDROM:
+    if disk.readonly and not disk.is_called_writable:
         add(element, "readonly")
     if disk.shareable:
         add(element, "shareable")
@@ -98,7 +124,7 @@ def _add_driver(element: Element, disk: Disk, image: DiskImage, blueprint: Bluep
         error_policy=disk.error_policy.value,
         io=image.io,
         # As KubeVirt has it: what the guest no longer needs is given back to the file system.
-        discard=None if disk.device is DiskDevice.CDROM else "unmap",
+        discard=None if disk.device is DiskDevice.CDROM or isinstance(disk.volume, HostMetrics) else "unmap",
         queues=disk.queues,
     )
     served_by = blueprint.iothreads.serving(disk.name)

@@ -8,12 +8,13 @@ from launcher.vmi.guest_machine import Features, Hyperv
 
 
 def fill_features(domain: Element, blueprint: Blueprint) -> None:
-    """Write the features that the manifest names, and those that dedicated CPUs and realtime bring with them."""
+    """Write the features that the manifest names, those that dedicated CPUs and realtime bring with them, no vmport.
+
+    VMware's port is of no use to a guest, and off in KubeVirt; a template may have it.
+    """
     features = blueprint.guest.board.features
     has_hint = _has_dedicated_hint(blueprint)
     is_realtime = blueprint.guest.cpu.realtime_vcpus is not None
-    if features == Features() and not has_hint and not is_realtime:
-        return
     element = child_of(domain, "features")
     _set_presence(element, features)
     if features.hyperv is not None:
@@ -27,12 +28,17 @@ def fill_features(domain: Element, blueprint: Blueprint) -> None:
             _set_state(element, name, on=state)
     if is_realtime:
         _set_state(element, "pmu", on=False)
+    if blueprint.arch == "x86_64" and element.find("vmport") is None:
+        _set_state(element, "vmport", on=False)
 
 
 def _has_dedicated_hint(blueprint: Blueprint) -> bool:
-    """Tell whether KVM may promise the guest that its CPUs are its own; libvirt wants host-passthrough for that."""
-    cpu = blueprint.guest.cpu
-    return cpu.dedicated and blueprint.virt_type is VirtType.KVM and cpu.model == "host-passthrough"
+    """Tell whether KVM may promise the guest that its CPUs are its own, as KubeVirt does on x86; TCG cannot.
+
+    The guest believes it of every vCPU, so that one of which some share is promised nothing.
+    """
+    is_kvm_of_x86 = blueprint.virt_type is VirtType.KVM and blueprint.arch == "x86_64"
+    return blueprint.guest.cpu.dedicated and is_kvm_of_x86 and not blueprint.guest.cpu.shared_vcpus
 
 
 def _set_presence(element: Element, features: Features) -> None:
@@ -48,14 +54,16 @@ def _set_presence(element: Element, features: Features) -> None:
 
 
 def _set_hyperv(element: Element, hyperv: Hyperv) -> None:
+    if hyperv.is_passed_through:
+        element.set("mode", "passthrough")
     for name, on in hyperv.states:
         _set_state(element, name, on=on)
     if hyperv.spinlock_retries is not None:
         child_of(element, "spinlocks").set("retries", str(hyperv.spinlock_retries))
     if hyperv.vendor_id is not None:
         child_of(element, "vendor_id").set("value", hyperv.vendor_id)
-    if hyperv.direct_timer is not None:
-        _set_state(child_of(element, "stimer"), "direct", on=hyperv.direct_timer)
+    for name, part, on in hyperv.parts:
+        _set_state(child_of(element, name), part, on=on)
 
 
 def _set_state(parent: Element, name: str, *, on: bool) -> None:

@@ -13,4 +13,4 @@ def fill_graphics(devices: Element, blueprint: Blueprint) -> None:
         return
     graphics = add(devices, "graphics", type="vnc")
     add(graphics, "listen", type="socket", socket=blueprint.console.beside("vnc.sock"))
-    add(add(devices, "video"), "model", type=video, heads=1)
+    add(add(devices, "video"), "model", type=video.model, vram=video.memory_kib, heads=1)

@@ -10,6 +10,8 @@ from launcher.vmi.guest import GuestCPU
 _MODEL_MODES = ("host-passthrough", "host-model")
 # Where no model is named: KubeVirt's defaults; libvirt has no host-model for arm64.
 _DEFAULT_MODES = {"aarch64": "host-passthrough"}
+# AMD's part of CPUID that tells of threads.
+_TOPOEXT = "topoext"
 
 
 def fill_processors(domain: Element, blueprint: Blueprint) -> None:
@@ -30,6 +32,8 @@ def _fill_cputune(domain: Element, blueprint: Blueprint) -> None:
     cputune = add(domain, "cputune")
     for pin in pinning.vcpus:
         add(cputune, "vcpupin", vcpu=pin.vcpu, cpuset=pin.cpu)
+    for shared in pinning.shared:
+        add(cputune, "vcpupin", vcpu=shared.vcpu, cpuset=str(shared.cpus))
     add(cputune, "emulatorpin", cpuset=str(pinning.emulator))
     for iothread in pinning.iothreads:
         add(cputune, "iothreadpin", iothread=iothread.iothread, cpuset=str(iothread.cpus))
@@ -43,9 +47,17 @@ def _fill_cpu(domain: Element, blueprint: Blueprint) -> None:
     for feature in guest.features:
         add(cpu, "feature", policy=feature.policy, name=feature.name)
     topology = guest.topology
+    if topology.threads > 1 and _lacks_topoext(blueprint):
+        add(cpu, "feature", policy="require", name=_TOPOEXT)
     add(cpu, "topology", sockets=topology.sockets, dies=1, cores=topology.cores, threads=topology.threads)
     if blueprint.pinning.cells:
         _fill_cells(cpu, blueprint)
+
+
+def _lacks_topoext(blueprint: Blueprint) -> bool:
+    """Tell whether the guest would take its threads for cores; emulated CPUs cannot have the feature that helps."""
+    named = any(feature.name == _TOPOEXT for feature in blueprint.guest.cpu.features)
+    return blueprint.needs_topoext and blueprint.virt_type is VirtType.KVM and not named
 
 
 def _add_model(domain: Element, guest: GuestCPU, blueprint: Blueprint) -> Element:

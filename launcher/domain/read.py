@@ -31,7 +31,7 @@ def read_pins(xml: str) -> ConfiguredPins:
     What has no pin of its own has `vcpu/@cpuset` (libvirt's formatdomain, "CPU Tuning"). Raises ValueError where the
     text is no domain.
     """
-    domain = _domain(xml)
+    domain = domain_of(xml)
     vcpu = domain.find("vcpu")
     default = None if vcpu is None or vcpu.get("cpuset") is None else CPUSet.parse(vcpu.get("cpuset", ""))
     pins = _pins(domain, "vcpupin", "vcpu")
@@ -44,12 +44,19 @@ def read_pins(xml: str) -> ConfiguredPins:
     )
 
 
+def read_most_vcpus(capabilities: str) -> int | None:
+    """Return the most vCPUs that libvirt's domain capabilities allow; None where they say none."""
+    vcpu = etree.fromstring(capabilities, parser()).find("vcpu")
+    most = "" if vcpu is None else vcpu.get("max", "")
+    return int(most) if most.isascii() and most.isdigit() else None
+
+
 def read_uuid(xml: str) -> str:
     """Return the domain's UUID; empty where it says none."""
-    return _domain(xml).findtext("uuid") or ""
+    return domain_of(xml).findtext("uuid") or ""
 
 
-def _domain(xml: str) -> Element:
+def domain_of(xml: str) -> Element:
     """Return the domain element; the state file has it inside of a domstatus element."""
     try:
         # As bytes: a document that names its encoding is refused as text.
@@ -88,27 +95,35 @@ def read_plan(xml: str) -> Pinning | None:
 
     Raises ValueError where the record is there but cannot be read.
     """
-    domain = _domain(xml)
+    domain = domain_of(xml)
     plan = domain.find(f"metadata/{{{PLAN_NAMESPACE}}}plan")
     return None if plan is None or plan.text is None else from_json(plan.text)
 
 
 def read_type(xml: str) -> str:
     """Return the domain's type, such as kvm or qemu."""
-    return etree.fromstring(xml, parser()).get("type", "")
+    return domain_of(xml).get("type", "")
 
 
 def read_agent_connected(xml: str) -> bool:
     """Tell whether the guest's agent is connected, as the live XML's channel has it."""
-    targets = etree.fromstring(xml, parser()).iterfind("devices/channel/target")
+    targets = domain_of(xml).iterfind("devices/channel/target")
     return any(target.get("name") == AGENT_PORT and target.get("state") == "connected" for target in targets)
+
+
+def read_user_cards(xml: str) -> tuple[str, ...]:
+    """Return the aliases of the network cards behind QEMU's own user networking."""
+    cards = (
+        card for card in domain_of(xml).iterfind("devices/interface[@type='user']") if card.find("backend") is None
+    )
+    return tuple(alias.get("name", "") for card in cards for alias in card.iterfind("alias"))
 
 
 def read_has_run(xml: str) -> bool:
     """Tell whether the guest's CPUs have ever run, by the mark that the launcher makes once they do."""
-    return etree.fromstring(xml, parser()).find(f"metadata/{{{RUN_NAMESPACE}}}*") is not None
+    return domain_of(xml).find(f"metadata/{{{RUN_NAMESPACE}}}*") is not None
 
 
 def read_vcpus(xml: str) -> int:
     """Return the number of vCPUs that the guest was started with; a domain without the element has one."""
-    return int(etree.fromstring(xml, parser()).findtext("vcpu") or 1)
+    return int(domain_of(xml).findtext("vcpu") or 1)

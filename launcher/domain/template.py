@@ -40,6 +40,7 @@ OWNED_PATHS = (
     "devices/audio",
     "devices/watchdog",
     "devices/vsock",
+    "devices/hostdev",
     "sysinfo/system/entry[@name='serial']",
     "sysinfo/chassis",
 )

@@ -18,6 +18,16 @@ def add(parent: Element, tag: str, text: str | int | None = None, /, **attribute
     return child
 
 
+def add_pci_address(parent: Element, address: str | None) -> None:
+    """Say where on its PCI bus the guest sees this device, such as 0000:07:00.0; None leaves it to libvirt."""
+    if address is None:
+        return
+    domain, bus, rest = address.split(":")
+    slot, _, function = rest.partition(".")
+    numbers = {"domain": domain, "bus": bus, "slot": slot, "function": function}
+    add(parent, "address", type="pci", **{name: f"0x{number}" for name, number in numbers.items()})
+
+
 def child_of(parent: Element, tag: str) -> Element:
     """Return the first child with this tag; append an empty one where there is none."""
     found = parent.find(tag)

@@ -6,13 +6,15 @@ newline `\n`, a tab `\t`, any other character that does not print `\x07`, and a 
 speak to people.
 
 A capture holds what the readers read and no more: of a file of many lines only those that they use, and of the process
-that captured only its affinity and the page size (as a process of one page), which other runs would find the same.
+that captured only its affinity, its memory's nodes, the page size (as a process of one page), and the variables that
+say whose its CPUs are, which other runs would find the same.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -20,7 +22,10 @@ from msgspec import Struct, field
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.files import read_file
+from launcher.host.bounds import read_allowed, read_bounds, read_status_memory_nodes
 from launcher.host.cgroup import read_allowed_cpus, read_cpu_quota, read_cpuset_partition
+from launcher.host.owners import ENVIRONMENT, told_variables
+from launcher.host.pci import read_pci
 from launcher.host.sysfs import ARCH, STATM, STATUS, read_host, read_page_bytes
 from launcher.host.tree import Tree, natural_key
 
@@ -37,9 +42,13 @@ _LINE = re.compile(r"(?P<path>[^\s/](?:.*?[^/])?):(?: (?P<value>.*))?")
 
 # Other lines are nobody's business, or differ from one minute to the next.
 _USED_LINES = {
-    "proc/self/cgroup": re.compile(r"^\d+:(?:|(?:.*,)?cpu(?:set)?(?:,.*)?):"),
-    "proc/self/mountinfo": re.compile(r" - cgroup2 | - cgroup .*[ ,]cpu(?:set)?(?:,|$)"),
+    "proc/self/cgroup": re.compile(r"^\d+:(?:|(?:.*,)?(?:cpu(?:set)?|hugetlb)(?:,.*)?):"),
+    "proc/self/mountinfo": re.compile(r" - cgroup2 | - cgroup .*[ ,](?:cpu(?:set)?|hugetlb)(?:,|$)"),
     "meminfo": re.compile(r"\bMemTotal:"),
+    # The CPUs, and the interrupts of guests' devices.
+    "proc/interrupts": re.compile(r"\bCPU\d|\bvfio-"),
+    # Of a PCI device only the windows that it has.
+    "resource": re.compile(r"[1-9a-f]", re.ASCII),
 }
 
 
@@ -88,12 +97,17 @@ def capture(tree: Tree, affinity: CPUSet, arch: str) -> str:
     `affinity` is what `sched_getaffinity(0)` says, `arch` what `uname -m` says. A host that the readers refuse is
     captured as far as they came, with what they said as a comment: that is when a capture is needed most.
     """
+    from launcher.host.advice import advise  # noqa: PLC0415 - only captures need it, and start-up time counts
+
     recording = _RecordingTree(tree=tree)
     refusals = [
         *_refusals(lambda: read_host(recording, arch)),
         *_refusals(lambda: read_allowed_cpus(recording, affinity)),
         *_refusals(lambda: read_cpu_quota(recording)),
+        *_refusals(lambda: read_bounds(recording)),
         *_refusals(lambda: read_cpuset_partition(recording)),
+        *_refusals(lambda: read_pci(recording)),
+        *_refusals(lambda: advise(recording, read_host(recording, arch), read_allowed(recording, affinity))),
     ]
     files = recording.files | _process_files(tree, affinity)
     files.setdefault(ARCH, arch)
@@ -142,8 +156,12 @@ def _refusals(read: Callable[[], object]) -> tuple[str, ...]:
 
 
 def _process_files(tree: Tree, affinity: CPUSet) -> dict[str, str]:
-    page_kilobytes = read_page_bytes(tree) >> 10
-    return {STATM: "1", STATUS: f"VmSize:\t{page_kilobytes} kB\nCpus_allowed_list:\t{affinity}"}
+    lines = [f"VmSize:\t{read_page_bytes(tree) >> 10} kB", f"Cpus_allowed_list:\t{affinity}"]
+    with suppress(HostError):
+        memory_nodes = read_status_memory_nodes(tree)
+        lines += [] if memory_nodes is None else [f"Mems_allowed_list:\t{memory_nodes}"]
+    told = "\0".join(f"{name}={value}" for name, value in sorted(told_variables(tree).items()))
+    return {STATM: "1", STATUS: "\n".join(lines), **({ENVIRONMENT: told} if told else {})}
 
 
 def _written_line(path: str, text: str) -> str:

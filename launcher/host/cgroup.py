@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
-from launcher.host.model import AllowedCPUs, Host
+from launcher.host.model import AllowedCPUs, CPUQuota, Host
 from launcher.host.sysfs import ONLINE
 from launcher.host.tree import Tree, lines, parse_integer, read_cpus, read_integer
 
@@ -35,13 +35,6 @@ _STATUS = "proc/self/status"
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 _ALLOWED = re.compile(r"^Cpus_allowed_list:(.*)$", re.MULTILINE)
 _UP = ".."
-
-
-class CPUQuota(Struct, frozen=True, kw_only=True):
-    """The CPU time that may be used in a period, in CPUs (1.5 is one and a half), and the file that says so."""
-
-    cpus: float
-    source: str
 
 
 class Mount(Struct, frozen=True, kw_only=True):
@@ -100,10 +93,10 @@ def check_allowed(allowed: AllowedCPUs, host: Host) -> None:
 
 def find_cpuset(tree: Tree) -> str | None:
     """Return the path of the file that holds the CPUs of the process's cpuset, None where there is none."""
-    return _first_file(tree, _folders(tree, ""), "cpuset.cpus.effective") or _first_file(
+    return first_file(tree, group_folders(tree, ""), "cpuset.cpus.effective") or first_file(
         # cpuset.cpus is what was asked for; before Linux 3.17 there was nothing else.
         tree,
-        _folders(tree, "cpuset"),
+        group_folders(tree, "cpuset"),
         "cpuset.effective_cpus",
         "cpuset.cpus",
     )
@@ -114,14 +107,14 @@ def read_cpuset_partition(tree: Tree) -> str | None:
 
     None where there is no such file, as in version 1.
     """
-    path = _first_file(tree, _folders(tree, ""), "cpuset.cpus.partition")
+    path = first_file(tree, group_folders(tree, ""), "cpuset.cpus.partition")
     return None if path is None else (tree.read(path) or "").strip()
 
 
 def read_cpu_quota(tree: Tree) -> CPUQuota | None:
     """Return the tightest quota of CPU time on the process's group and its visible ancestors, None without one."""
-    quotas = [_read_cpu_max(tree, folder) for folder in _folders(tree, "")]
-    quotas += [_read_cfs_quota(tree, folder) for folder in _folders(tree, "cpu")]
+    quotas = [_read_cpu_max(tree, folder) for folder in group_folders(tree, "")]
+    quotas += [_read_cfs_quota(tree, folder) for folder in group_folders(tree, "cpu")]
     return min((quota for quota in quotas if quota is not None), key=lambda quota: quota.cpus, default=None)
 
 
@@ -158,7 +151,7 @@ def _unescape(field: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), field)
 
 
-def _folders(tree: Tree, controller: str) -> tuple[str, ...]:
+def group_folders(tree: Tree, controller: str) -> tuple[str, ...]:
     """Return the folders of the process's group and its visible ancestors, nearest first.
 
     The controller names a hierarchy of version 1; the empty one stands for version 2, as it does in /proc/self/cgroup.
@@ -211,7 +204,7 @@ def _names(path: str) -> tuple[str, ...]:
     return tuple(name for name in path.split("/") if name)
 
 
-def _first_file(tree: Tree, folders: Iterable[str], *names: str) -> str | None:
+def first_file(tree: Tree, folders: Iterable[str], *names: str) -> str | None:
     paths = (f"{folder}/{name}" for folder in folders for name in names)
     return next((path for path in paths if tree.read(path) is not None), None)
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
@@ -31,6 +32,8 @@ _MACHINE_MEMORY = "proc/meminfo"
 _LOCAL_DISTANCE = 10
 
 _MEMORY = re.compile(r"MemTotal:\s*(\d{1,15}) kB", re.ASCII)
+# What the kernel gives up for a program that wants memory: what is free, and what it can read from disk again.
+_AVAILABLE = re.compile(r"(?:MemFree|(?:Active|Inactive)\(file\)|SReclaimable):\s*(\d{1,15}) kB", re.ASCII)
 _SIZE = re.compile(r"hugepages-(\d{1,12})kB", re.ASCII)
 _NAME = re.compile(r"node(\d{1,4})", re.ASCII)
 
@@ -86,6 +89,18 @@ def read_nodes(tree: Tree, folders: tuple[NodeFolder, ...]) -> tuple[tuple[Node,
         for folder in folders
     )
     return nodes, tuple(warning for folder in folders for warning in _folder_warnings(tree, folder, len(numbers)))
+
+
+def with_available_memory(tree: Tree, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+    """Return the nodes with what of their memory is to be had at this moment; a capture does not have it."""
+    is_whole = not tree.list(_FOLDER)
+    paths = {node.node: _MACHINE_MEMORY if is_whole else f"{_FOLDER}/node{node.node}/meminfo" for node in nodes}
+    return tuple(replace(node, available_bytes=_read_available_bytes(tree, paths[node.node])) for node in nodes)
+
+
+def _read_available_bytes(tree: Tree, path: str) -> int | None:
+    found = _AVAILABLE.findall(tree.read(path) or "")
+    return sum(int(kibibytes) << 10 for kibibytes in found) if found else None
 
 
 def _listed_nodes(tree: Tree) -> CPUSet:

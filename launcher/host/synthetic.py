@@ -286,9 +286,10 @@ def _cpus(levels: Sequence[_Level], numbers: Mapping[_Kind, Sequence[int]]) -> t
     cores = _by_lowest_cpu(cpus, units[_Kind.CORE] or range(total))
     places = [socket * _MAX_NODES + node for socket, node in zip(sockets, nodes, strict=True)]
     caches = _by_lowest_cpu(cpus, units[_Kind.CACHE] or places)
+    level = max((level.cache_level for level in levels if level.kind is _Kind.CACHE), default=0)
     columns = zip(cpus, cores, dies, sockets, nodes, caches, strict=True)
     return tuple(
-        CPU(cpu=cpu, core=core, die=die, socket=socket, node=node, cache=cache)
+        CPU(cpu=cpu, core=core, die=die, socket=socket, node=node, cache=cache, cache_level=level)
         for cpu, core, die, socket, node, cache in sorted(columns)
     )
 

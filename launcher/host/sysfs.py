@@ -13,6 +13,7 @@ weakens an optimisation is read in the safe way and said in `Host.warnings`:
 | no physical_package_id, or -1 (some ARM and POWER guests) | one socket, numbered after the known ones |
 | caches that overlap or do not hold their own CPU | warning; the cache that was read first keeps the CPU |
 | no cache files above level 1 | the CPUs of one socket and node count as sharing a cache |
+| isolated or nohz_full that does not parse | warning; none ("(null)" is how older kernels say none) |
 | a CPU both online and offline, or anything that does not parse | HostError |
 
 What is said of nodes is in `launcher.host.nodes`. The files are those of the kernel's Documentation/ABI/stable/
@@ -29,8 +30,11 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
-from launcher.host.model import CPU, NO_NODE, Host
+from launcher.host.kinds import read_kinds
+from launcher.host.model import CPU, ISOLATED, NO_NODE, NOHZ_FULL, CoreKind, Host
 from launcher.host.nodes import node_warnings, nodes_by_cpu, read_node_folders, read_nodes
+from launcher.host.pages import read_pools
+from launcher.host.processor import needs_topoext
 from launcher.host.tree import Tree, read_cpus, read_integer
 
 ARCH = "proc/sys/kernel/arch"
@@ -45,6 +49,8 @@ _OFFLINE = f"{_FOLDER}/offline"
 _READINGS = 3
 
 _SMALLEST_PAGE_BYTES = 4096
+# What the kernel prints of a mask that was never made: nohz_full without its boot parameter.
+_NO_MASK = "(null)"
 _VIRTUAL_SIZE = re.compile(r"^VmSize:\s*(\d{1,15}) kB", re.ASCII | re.MULTILINE)
 _PAGES = re.compile(r"(\d{1,15})(?=\s|$)", re.ASCII)
 
@@ -55,6 +61,11 @@ class _Core(Struct, frozen=True, kw_only=True):
     cpus: CPUSet
     socket: int
     die: int
+
+
+class _Cache(Struct, frozen=True, kw_only=True):
+    cpus: CPUSet
+    level: int
 
 
 def read_host(tree: Tree, arch: str) -> Host:
@@ -98,12 +109,20 @@ def _read_once(tree: Tree, arch: str) -> Host:
     node_of = nodes_by_cpu(tree, folders)
     caches, cache_warnings = _read_caches(tree, cores, node_of)
     nodes, memory_warnings = read_nodes(tree, folders)
+    kinds = read_kinds(tree, (core.cpus for core in cores))
+    isolated, isolated_warnings = _read_quiet(tree, ISOLATED, online)
+    nohz_full, nohz_warnings = _read_quiet(tree, NOHZ_FULL, online)
     return Host(
-        cpus=_number(cores, caches, node_of),
+        cpus=_number(cores, caches, node_of, kinds),
         nodes=nodes,
         offline=offline,
         arch=(tree.read(ARCH) or arch).strip(),
         page_bytes=read_page_bytes(tree),
+        isolated=isolated,
+        nohz_full=nohz_full,
+        kinds=kinds,
+        page_pools=read_pools(tree),
+        needs_topoext=needs_topoext(tree),
         warnings=(
             *sibling_warnings,
             *_core_id_warnings(tree, cores),
@@ -111,6 +130,8 @@ def _read_once(tree: Tree, arch: str) -> Host:
             *cache_warnings,
             *node_warnings(online, node_of),
             *memory_warnings,
+            *isolated_warnings,
+            *nohz_warnings,
         ),
     )
 
@@ -131,6 +152,16 @@ def _read_offline(tree: Tree, online: CPUSet) -> CPUSet:
         raise HostError(f"{tree.where(_OFFLINE)}: holds {both}, and so does {tree.where(ONLINE)}")
     present = read_cpus(tree, f"{_FOLDER}/present")
     return offline if present is None else offline & present
+
+
+def _read_quiet(tree: Tree, file: str, online: CPUSet) -> tuple[CPUSet, tuple[str, ...]]:
+    """Return the online CPUs that a boot parameter has made quiet, as this file lists them, and the warnings."""
+    path = file.lstrip("/")
+    text = (tree.read(path) or "").strip()
+    try:
+        return CPUSet.parse("" if text == _NO_MASK else text) & online, ()
+    except ValueError as error:
+        return CPUSet(), (f"{tree.where(path)}: {error}; it is taken for an empty list",)
 
 
 def _read_siblings(tree: Tree, online: CPUSet) -> tuple[Mapping[int, CPUSet], tuple[str, ...]]:
@@ -214,35 +245,36 @@ def _package_warnings(tree: Tree, cores: tuple[_Core, ...], online: CPUSet) -> t
 
 def _read_caches(
     tree: Tree, cores: tuple[_Core, ...], node_of: Mapping[int, int]
-) -> tuple[Mapping[int, CPUSet], tuple[str, ...]]:
-    """Return for each CPU the CPUs that share its last-level cache, and the warnings; the sets do not overlap."""
+) -> tuple[Mapping[int, _Cache], tuple[str, ...]]:
+    """Return for each CPU its last-level cache, and the warnings; caches do not overlap."""
     sockets = {cpu: core.socket for core in cores for cpu in core.cpus}
     online = CPUSet.of(sockets)
     caches, warnings = _read_cache_files(tree, online)
     keys = {cpu: (node_of.get(cpu, NO_NODE), sockets[cpu]) for cpu in online - CPUSet.of(caches)}
-    groups = _grouped(keys)
+    groups = {key: _Cache(cpus=cpus, level=0) for key, cpus in _grouped(keys).items()}
     return caches | {cpu: groups[key] for cpu, key in keys.items()}, warnings
 
 
-def _read_cache_files(tree: Tree, online: CPUSet) -> tuple[dict[int, CPUSet], tuple[str, ...]]:
-    caches: dict[int, CPUSet] = {}
+def _read_cache_files(tree: Tree, online: CPUSet) -> tuple[dict[int, _Cache], tuple[str, ...]]:
+    caches: dict[int, _Cache] = {}
     warnings = []
     seen = CPUSet()
     for cpu in online:
-        shared = None if cpu in seen else _read_last_cache(tree, cpu)
-        if shared is None:
+        last = None if cpu in seen else _read_last_cache(tree, cpu)
+        if last is None:
             continue
+        shared = last.cpus
         if cpu not in shared or shared & seen:
             where = tree.where(f"{_FOLDER}/cpu{cpu}/cache")
             warnings.append(f"{where}: {shared} share the last-level cache, which contradicts another CPU or this one")
         members = (shared & online) - seen | CPUSet.of((cpu,))
-        caches |= dict.fromkeys(members, members)
+        caches |= dict.fromkeys(members, _Cache(cpus=members, level=last.level))
         seen |= members
     return caches, tuple(warnings)
 
 
-def _read_last_cache(tree: Tree, cpu: int) -> CPUSet | None:
-    """Return the CPUs that share this CPU's data or unified cache of the highest level, None where sysfs has none.
+def _read_last_cache(tree: Tree, cpu: int) -> _Cache | None:
+    """Return this CPU's data or unified cache of the highest level, None where sysfs has none.
 
     Level 1 is a core's own everywhere; where nothing above is told, nothing is known of what cores share.
     """
@@ -251,14 +283,18 @@ def _read_last_cache(tree: Tree, cpu: int) -> CPUSet | None:
     levels = {index: read_integer(tree, f"{index}/level") or 0 for index in indexes}
     for index in sorted((index for index in indexes if levels[index] > 1), key=lambda index: -levels[index]):
         if (tree.read(f"{index}/type") or "").strip() != "Instruction":
-            return read_cpus(tree, f"{index}/shared_cpu_list")
+            shared = read_cpus(tree, f"{index}/shared_cpu_list")
+            return None if shared is None else _Cache(cpus=shared, level=levels[index])
     return None
 
 
-def _number(cores: tuple[_Core, ...], caches: Mapping[int, CPUSet], node_of: Mapping[int, int]) -> tuple[CPU, ...]:
+def _number(
+    cores: tuple[_Core, ...], caches: Mapping[int, _Cache], node_of: Mapping[int, int], kinds: tuple[CoreKind, ...]
+) -> tuple[CPU, ...]:
     """Give cores, dies and caches their numbers, in the order of their lowest CPU."""
     dies = _ranks((core.socket, core.die) for core in cores)
-    cache_ranks = _ranks(caches[cpu].lowest for cpu in sorted(caches))
+    cache_ranks = _ranks(caches[cpu].cpus.lowest for cpu in sorted(caches))
+    kind_of = {cpu: rank for rank, kind in enumerate(kinds) for cpu in kind.cpus}
     cpus = (
         CPU(
             cpu=cpu,
@@ -266,7 +302,9 @@ def _number(cores: tuple[_Core, ...], caches: Mapping[int, CPUSet], node_of: Map
             die=dies[core.socket, core.die],
             socket=core.socket,
             node=node_of.get(cpu, NO_NODE),
-            cache=cache_ranks[caches[cpu].lowest],
+            cache=cache_ranks[caches[cpu].cpus.lowest],
+            cache_level=caches[cpu].level,
+            kind=kind_of.get(cpu, 0),
         )
         for number, core in enumerate(cores)
         for cpu in core.cpus

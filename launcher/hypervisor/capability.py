@@ -8,13 +8,14 @@ the file of the interpreter, where it is permitted but not effective, or from th
 from __future__ import annotations
 
 import ctypes
+import os
 import resource
 
 from launcher.errors import HypervisorError
 
 _CAP_SYS_NICE = 1 << 23  # include/uapi/linux/capability.h
 _VERSION_3 = 0x20080522
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # include/uapi/linux/prctl.h
+_PR_GET_DUMPABLE, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 3, 47, 4  # include/uapi/linux/prctl.h
 
 _NEEDED = (
     "realtime: the guest's vCPUs are to be SCHED_FIFO, and this process may not make them so; in a container it needs "
@@ -48,3 +49,20 @@ def prepare_capabilities(*, realtime: bool) -> None:
     elif realtime and resource.getrlimit(resource.RLIMIT_RTPRIO)[0] == 0:
         raise HypervisorError(_NEEDED)
     libc.capset(ctypes.byref(header), halves)
+
+
+def drop_capabilities() -> None:
+    """Let go of every capability of this thread, where it is not root's: what starts QEMU alone has a use for any.
+
+    QEMU, which has none, may look into a process of its user only where that has none either.
+    """
+    if os.geteuid() != 0:
+        libc = ctypes.CDLL(None)
+        header, halves = _Header(version=_VERSION_3, pid=0), (_Half * 2)()
+        libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+        libc.capset(ctypes.byref(header), halves)
+
+
+def may_be_looked_into() -> bool:
+    """Tell whether other processes of this user may open what is open here (prctl(2), PR_GET_DUMPABLE)."""
+    return bool(ctypes.CDLL(None).prctl(_PR_GET_DUMPABLE, 0, 0, 0, 0) == 1)

@@ -6,8 +6,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import libvirt
@@ -16,14 +17,19 @@ from launcher.cpuset import CPUSet
 from launcher.domain.names import PLAN_NAMESPACE, PLAN_PREFIX, RUN_MARK, RUN_NAMESPACE, RUN_PREFIX
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import Call, CallAbandoned, DeadlineExceeded, IsStopping
+from launcher.hypervisor.life import Life
+from launcher.hypervisor.mailbox import Mailbox
 from launcher.hypervisor.probes import ProbeWatch
 from launcher.hypervisor.protocol import (
     AgentChanged,
     ConnectionLost,
+    DeviceRemoved,
     EndReason,
+    Machine,
     MachineAilment,
     MachineEnded,
     MachineEvent,
+    MachineGone,
     MachinePaused,
     MachineRebooted,
     MachineResumed,
@@ -44,6 +50,12 @@ END_START_S = 20.0
 END_START_INTERVAL_S = 0.1
 # Everything else is answered at once by a QEMU that is alive (0.01 s measured).
 CALL_TIMEOUT_S = 10.0
+# An agent in a busy guest takes its time, and writes files.
+AGENT_TIMEOUT_S = 30.0
+# libvirt gives up on it before that.
+AGENT_ANSWER_S = 20
+# An order to shut down is taken at once by an agent that is well; the guest may then take its time.
+AGENT_ORDER_S = 3.0
 # At the end nothing depends on the connection any more: a daemon that does not answer is not waited for as long.
 CLOSE_TIMEOUT_S = 3.0
 
@@ -54,8 +66,22 @@ KEEPALIVE_COUNT = 3
 # One disk served by several IOThreads: libvirt 10.0 (formatdomain, "iothreads" below the disk's driver).
 _SHARED_IOTHREADS_VERSION = 10_000_000
 
+# Files handed over open (virDomainFDAssociate).
+_DESCRIPTORS_VERSION = 9_000_000
+
+# passt that is started as documented (libvirt's news of 9.1).
+_PASST_VERSION = 9_001_000
+# What launcher/domain/newer.py leaves out: of Debian's releases the first has none of it (9.0), the next all (11.3).
+_NEWER_ELEMENTS_VERSION = 11_003_000
+
+# Characters of an error of libvirt's that are told.
+_MOST_WORDS = 4096
+
 # QEMU's word for a guest that was started with -S and not resumed yet.
 _NEVER_RESUMED = "prelaunch"
+
+# The firmware's variables outlive the definition.
+_KEEPING = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_KEEP_TPM
 
 _STATES = {
     libvirt.VIR_DOMAIN_RUNNING: MachineState.RUNNING,
@@ -104,14 +130,17 @@ class LibvirtMachine:
         self._domain = domain
         self._host_cpus = host_cpus
         self._is_stopping = is_stopping
+        # An agent's order to shut down that nobody waits for any more.
+        self._agents_order: Call[Any] | None = None
         self.name: str = domain.name()
-        self.uuid: str = domain.UUIDString()
+        self.life = _life_of(domain)
+        self.uuid = self.life.uuid
 
     def state(self) -> MachineState:
         """Return the state now; ENDED where the domain is gone."""
         try:
             state, _reason = _call(f"state of {self.name}", self._domain.state)
-        except _NoDomain:
+        except MachineGone:
             return MachineState.ENDED
         return _STATES.get(state, MachineState.PAUSED)
 
@@ -148,8 +177,17 @@ class LibvirtMachine:
         return str(_call(f"XML of {self.name}", self._domain.XMLDesc))
 
     def resume(self) -> None:
-        """Let the guest's CPUs run."""
-        _call(f"resume of {self.name}", self._domain.resume)
+        """Let the guest's CPUs run; one that sleeps is woken."""
+        if not self._wake():
+            _call(f"resume of {self.name}", self._domain.resume)
+
+    def _wake(self) -> bool:
+        """Wake a guest that sleeps (ACPI's S3), and tell whether it did: nothing else reaches it."""
+        state, _reason = _call(f"state of {self.name}", self._domain.state)
+        if state != libvirt.VIR_DOMAIN_PMSUSPENDED:
+            return False
+        _call(f"wake-up of {self.name}", self._domain.pMWakeup)
+        return True
 
     def pause(self) -> None:
         """Have the guest's CPUs stand still."""
@@ -158,6 +196,29 @@ class LibvirtMachine:
     def reset(self) -> None:
         """Press the reset button."""
         _call(f"reset of {self.name}", self._domain.reset)
+
+    def forward_port(self, alias: str, protocol: str, port: int) -> None:
+        """Have QEMU listen on a port for the guest.
+
+        QEMU's user networking is told so by its monitor alone: libvirt's XML has port forwards for passt only, and QMP
+        none at all. What is said to the monitor is made of a number and two names that were checked; libvirt names the
+        back end for its card. Twice is no error.
+        """
+        self._say(f"hostfwd_remove host{alias} {protocol}::{port}")
+        said = self._say(f"hostfwd_add host{alias} {protocol}::{port}-:{port}")
+        if said:
+            raise HypervisorError(
+                f"{protocol.upper()} port {port} of the Pod cannot lead to the guest: somebody listens there, or it is "
+                f"below net.ipv4.ip_unprivileged_port_start; QEMU says: {said}"
+            )
+
+    def _say(self, command: str) -> str:
+        """Say a command of people's to QEMU's monitor, and return its answer."""
+        import libvirt_qemu  # noqa: PLC0415 - for guests with ports behind QEMU's user networking
+
+        human = libvirt_qemu.VIR_DOMAIN_QEMU_MONITOR_COMMAND_HMP
+        ask = partial(libvirt_qemu.qemuMonitorCommand, self._domain, command, human)
+        return str(_call(f"monitor of {self.name}", ask)).strip()
 
     def record_plan(self, xml: str) -> None:
         """Replace the plan in the metadata of the running domain."""
@@ -171,10 +232,47 @@ class LibvirtMachine:
         kind, live = libvirt.VIR_DOMAIN_METADATA_ELEMENT, libvirt.VIR_DOMAIN_AFFECT_LIVE
         _call(what, lambda: self._domain.setMetadata(kind, xml, prefix, namespace, live))
 
+    def ask_agent(self, command: str, timeout_s: int) -> str:
+        """Have the guest's agent answer this command; libvirt refuses at once where no agent is connected."""
+        import libvirt_qemu  # noqa: PLC0415 - only for a guest whose probe asks its agent
+
+        def ask() -> str:
+            return str(libvirt_qemu.qemuAgentCommand(self._domain, command, timeout_s, 0))
+
+        return _call(f"agent of {self.name}", ask, timeout_s + CALL_TIMEOUT_S)
+
+    def set_keys(self, user: str, keys: Sequence[str]) -> None:
+        """Have the guest's agent replace the user's public keys (guest-ssh-add-authorized-keys, with reset)."""
+        self._ask_agent_to(f"keys of {user}", lambda: self._domain.authorizedSSHKeysSet(user, list(keys), 0))
+
+    def set_password(self, user: str, password: str) -> None:
+        """Have the guest's agent set the user's password."""
+        self._ask_agent_to(f"password of {user}", lambda: self._domain.setUserPassword(user, password, 0))
+
+    def _ask_agent_to(self, what: str, function: Callable[[], Any]) -> None:
+        """Have libvirt, too, give up on an agent that does not answer: it would wait for ever, and others behind it."""
+        _call(what, lambda: self._domain.agentSetResponseTimeout(AGENT_ANSWER_S, 0))
+        _call(what, function, AGENT_TIMEOUT_S)
+
     def ask_to_shut_down(self) -> None:
-        """Ask the guest agent, and press the ACPI power button where there is none that answers."""
-        flags = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
-        _call(f"shutdown of {self.name}", lambda: self._domain.shutdownFlags(flags))
+        """Ask the guest agent, and press the ACPI power button where there is none that answers.
+
+        libvirt waits a minute for an agent that has taken the order, or for one that another call waits for, before it
+        presses the button: that is not waited for.
+        """
+        self._wake()
+        what = f"shutdown of {self.name}"
+        if self._agents_order is None or self._agents_order.is_over:
+            both = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
+            self._agents_order = Call(what, lambda: self._domain.shutdownFlags(both))
+            try:
+                _result(self._agents_order, AGENT_ORDER_S)
+            except DeadlineExceeded as error:
+                _log.debug("%s; the power button is pressed", error)
+            else:
+                self._agents_order = None
+                return
+        _call(what, lambda: self._domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
 
     def destroy(self) -> None:
         """End QEMU by force: SIGTERM, and SIGKILL from libvirt where that is not enough."""
@@ -228,7 +326,7 @@ class LibvirtHypervisor:
         self._on_event = on_event
         self._is_stopping = is_stopping
         self._probes = probes
-        self._machine_uuid: str | None = None
+        self._mailbox = Mailbox(on_event, self._has_ended)
         self._connection: Any = None
         self._callbacks: tuple[int, ...] = ()
         # Why the connection was lost; empty while it is there.
@@ -238,16 +336,51 @@ class LibvirtHypervisor:
     @property
     def shares_iothreads(self) -> bool:
         """Tell whether one disk can be served by several IOThreads."""
-        return bool(self._ask("libvirt's version", self._connection.getLibVersion) >= _SHARED_IOTHREADS_VERSION)
+        return self._version >= _SHARED_IOTHREADS_VERSION
+
+    @property
+    def takes_descriptors(self) -> bool:
+        """Tell whether QEMU can be handed files that are open here: by a driver of this machine, over a unix socket."""
+        return self._version >= _DESCRIPTORS_VERSION and _is_local(self._uri)
+
+    @property
+    def has_passt(self) -> bool:
+        """Tell whether a network card can be carried by passt, should that run."""
+        return self._version >= _PASST_VERSION
+
+    @property
+    def has_newer_elements(self) -> bool:
+        """Tell whether libvirt knows the elements of 2025: MSDM tables, the discard granularity, parts of tlbflush."""
+        return self._version >= _NEWER_ELEMENTS_VERSION
+
+    @property
+    def _version(self) -> int:
+        return int(self._ask("libvirt's version", self._connection.getLibVersion))
+
+    def capabilities_of(self, *, arch: str, machine: str, virt_type: str) -> str:
+        """Return libvirt's domain capabilities of this machine type as XML; of QEMU that was asked at the opening."""
+        ask = partial(self._connection.getDomainCapabilities, None, arch, machine, virt_type, 0)
+        return str(self._ask("QEMU's capabilities", ask))
 
     def find(self, name: str) -> LibvirtMachine | None:
         """Return the active domain of this name, if there is one."""
         try:
             domain = _call(f"look-up of {name}", lambda: self._connection.lookupByName(name))
             active = _call(f"look-up of {name}", domain.isActive)
-        except _NoDomain:
+        except MachineGone:
             return None
-        return self._watch(domain) if active else None
+        machine = LibvirtMachine(domain, self._host_cpus, self._is_stopping)
+        if not active or machine.life.is_over:
+            return None
+        if self._probes is not None:
+            # The driver is ours alone: whoever was killed in the middle of a start has left it defined.
+            with suppress(HypervisorError):
+                _call(f"look-up of {name}", lambda: _let_go(domain))
+        return machine
+
+    def follow(self, machine: Machine) -> None:
+        """Have this machine's events called back, those since the connection was opened first, and no other's."""
+        self._mailbox.follow(machine.life)
 
     def others(self, name: str) -> tuple[LibvirtMachine, ...]:
         """Return the domains of other names that are active behind this connection."""
@@ -266,7 +399,15 @@ class LibvirtHypervisor:
             _log.debug("not reconnected: %s", error)
             return None
 
-    def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> LibvirtMachine:
+    def start_paused(
+        self,
+        name: str,
+        xml: str,
+        *,
+        memory_bytes: int,
+        keeps_variables: bool = True,
+        files: Sequence[tuple[str, int]] = (),
+    ) -> LibvirtMachine:
         """Start a transient domain of this name whose CPUs do not run yet.
 
         VALIDATE: without it libvirt drops a misspelt element silently. Raises HypervisorError with libvirt's words.
@@ -277,15 +418,31 @@ class LibvirtHypervisor:
             flags |= libvirt.VIR_DOMAIN_START_RESET_NVRAM
 
         def start() -> LibvirtMachine:
-            call = Call("start", lambda: self._connection.createXML(xml, flags))
+            call = Call("start", lambda: self._create_with(name, xml, flags, files))
             try:
-                return self._watch(self._told(call, start_timeout_s(memory_bytes), self._is_stopping))
+                domain = self._told(call, start_timeout_s(memory_bytes), self._is_stopping)
             except (DeadlineExceeded, CallAbandoned) as error:
                 _log.warning("not started: %s; QEMU is ended", error)
                 self._end_start(call, name)
                 raise
+            return LibvirtMachine(domain, self._host_cpus, self._is_stopping)
 
         return self._asked_again(start)
+
+    def _create_with(self, name: str, xml: str, flags: int, files: Sequence[tuple[str, int]]) -> Any:
+        """Start the domain; where it takes descriptors it has to be defined first, for only then there is one to give
+        them to, and is let go at once."""
+        if not files:
+            return self._connection.createXML(xml, flags)
+        _forget(self._connection, name, everything=self._probes is not None)
+        domain = self._connection.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        try:
+            for group, descriptor in files:
+                domain.FDAssociate(group, [descriptor], 0)
+            domain.createWithFlags(flags & ~libvirt.VIR_DOMAIN_START_VALIDATE)
+        finally:
+            domain.undefineFlags(_KEEPING)
+        return domain
 
     def _end_start(self, start: Call[Any], name: str) -> None:
         """Have libvirt end the QEMU of a start that is not to go on, and wait until libvirt has cleared up."""
@@ -348,11 +505,6 @@ class LibvirtHypervisor:
         if lost is not None:
             _close(lost, lost_callbacks, uri)
 
-    def _watch(self, domain: Any) -> LibvirtMachine:
-        machine = LibvirtMachine(domain, self._host_cpus, self._is_stopping)
-        self._machine_uuid = machine.uuid
-        return machine
-
     def _register(self, connection: Any) -> tuple[int, ...]:
         """Have every event of interest called back, and return libvirt's numbers of the callbacks."""
         wanted = {
@@ -361,6 +513,7 @@ class LibvirtHypervisor:
             libvirt.VIR_DOMAIN_EVENT_ID_WATCHDOG: self._watchdog_fired,
             libvirt.VIR_DOMAIN_EVENT_ID_IO_ERROR_REASON: self._io_failed,
             libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: self._agent_changed,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: self._device_removed,
         }
 
         def register() -> tuple[int, ...]:
@@ -373,29 +526,31 @@ class LibvirtHypervisor:
 
     def _lifecycle_changed(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         translated = _lifecycle_event(event, detail)
-        if translated is not None and self._is_ours(domain):
-            self._on_event(translated)
+        if translated is not None:
+            self._mailbox.put(_life_of(domain), translated)
 
     def _rebooted(self, _connection: Any, domain: Any, _opaque: Any) -> None:
-        if self._is_ours(domain):
-            self._on_event(MachineRebooted())
+        self._mailbox.put(_life_of(domain), MachineRebooted())
 
     def _agent_changed(self, _connection: Any, domain: Any, state: int, _reason: int, _opaque: Any) -> None:
-        if self._is_ours(domain):
-            connected = state == libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
-            self._on_event(AgentChanged(connected=connected))
+        connected = state == libvirt.VIR_CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED
+        self._mailbox.put(_life_of(domain), AgentChanged(connected=connected))
+
+    def _device_removed(self, _connection: Any, domain: Any, alias: str, _opaque: Any) -> None:
+        self._mailbox.put(_life_of(domain), DeviceRemoved(alias=alias))
 
     def _watchdog_fired(self, _connection: Any, domain: Any, action: int, _opaque: Any) -> None:
-        if self._is_ours(domain):
-            word = _WATCHDOG_ACTIONS.get(action, f"action {action}")
-            is_end = action == libvirt.VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF
-            self._on_event(MachineAilment(detail=f"the guest's watchdog fired ({word})", is_end=is_end))
+        word = _WATCHDOG_ACTIONS.get(action, f"action {action}")
+        is_end = action == libvirt.VIR_DOMAIN_EVENT_WATCHDOG_POWEROFF
+        self._mailbox.put(
+            _life_of(domain), MachineAilment(detail=f"the guest's watchdog fired ({word})", is_end=is_end)
+        )
 
     def _io_failed(
         self, _connection: Any, domain: Any, source: str, device: str, _action: int, reason: str, _opaque: Any
     ) -> None:
-        if self._is_ours(domain):
-            self._on_event(MachineAilment(detail=f"I/O error on {device} ({source}): {reason or 'no reason given'}"))
+        detail = f"I/O error on {device} ({source}): {reason or 'no reason given'}"
+        self._mailbox.put(_life_of(domain), MachineAilment(detail=detail))
 
     def _closed(self, connection: Any, reason: int, _opaque: Any) -> None:
         # One that has been replaced already is closed by ourselves, and nobody's loss.
@@ -403,20 +558,57 @@ class LibvirtHypervisor:
             self._lost = _CLOSE_REASONS.get(reason, f"reason {reason}")
             self._on_event(ConnectionLost(reason=f"{self._uri}: {self._lost}"))
 
-    def _is_ours(self, domain: Any) -> bool:
-        return self._machine_uuid is not None and domain.UUIDString() == self._machine_uuid
+    def _has_ended(self, life: Life) -> bool:
+        """Ask whether the domain of this life is gone; one that cannot be asked after is not known to be."""
+        try:
+            _call(f"look-up of domain {life.number}", lambda: self._connection.lookupByID(life.number))
+        except MachineGone:
+            return True
+        except HypervisorError as error:
+            _log.debug("%s", error)
+        return False
 
 
-class _NoDomain(HypervisorError):
-    """The domain is not there, or not any more."""
+def _forget(connection: Any, name: str, *, everything: bool) -> None:
+    """Undefine what a start that was cut short has left defined, which would stand in the way of another UUID.
+
+    Of a daemon's domains only one that a launcher has defined; raises HypervisorError where it is somebody else's.
+    """
+    with suppress(libvirt.libvirtError):
+        left = connection.lookupByName(name)
+        if not everything and PLAN_NAMESPACE not in left.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE):
+            raise HypervisorError(
+                f"start: domain {name} is defined already, and was not defined by virt-launcher: undefine it (virsh "
+                f"undefine {name}), or give the guest another name"
+            )
+        left.undefineFlags(_KEEPING)
 
 
-def _lifecycle_event(event: int, detail: int) -> MachineEvent | None:
+def _is_local(uri: str) -> bool:
+    """Tell whether this URI leads to this machine's own libvirt: it names no host, and no transport but a socket."""
+    scheme, _, rest = uri.partition("://")
+    return scheme in ("qemu", "qemu+unix") and rest.startswith("/")
+
+
+def _let_go(domain: Any) -> None:
+    if domain.isPersistent():
+        domain.undefineFlags(_KEEPING)
+
+
+def _life_of(domain: Any) -> Life:
+    return Life(uuid=domain.UUIDString(), number=domain.ID())
+
+
+def _lifecycle_event(event: int, detail: int) -> MachineEvent | None:  # noqa: PLR0911 - one row an event
     """Translate libvirt's pair of numbers (virDomainEventType and its detail); None for what nobody here waits for."""
     if event == libvirt.VIR_DOMAIN_EVENT_RESUMED:
         return MachineResumed()
     if event == libvirt.VIR_DOMAIN_EVENT_SUSPENDED:
         return MachinePaused(reason=_PAUSE_REASONS.get(detail, f"reason {detail}"))
+    if event == libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED and detail == libvirt.VIR_DOMAIN_EVENT_PMSUSPENDED_MEMORY:
+        return MachinePaused(reason="asleep")
+    if event == libvirt.VIR_DOMAIN_EVENT_STARTED and detail == libvirt.VIR_DOMAIN_EVENT_STARTED_WAKEUP:
+        return MachineResumed()
     if event == libvirt.VIR_DOMAIN_EVENT_SHUTDOWN:
         return MachineShuttingDown(by_guest=detail != libvirt.VIR_DOMAIN_EVENT_SHUTDOWN_HOST)
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
@@ -448,9 +640,10 @@ def _result(
     try:
         return call.result(timeout_s, is_stopping, meanwhile)
     except libvirt.libvirtError as error:
-        words = " ".join((error.get_error_message() or str(error)).split())
+        # A guest's agent has a say in them.
+        words = " ".join((error.get_error_message() or str(error))[:_MOST_WORDS].split())
         if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
-            raise _NoDomain(f"{call.what}: {words}") from error
+            raise MachineGone(f"{call.what}: {words}") from error
         raise HypervisorError(f"{call.what}: {words}") from error
 
 

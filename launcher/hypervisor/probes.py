@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TypeVar
 
 from msgspec import Struct
 
+from launcher.files import remove_tree
 from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import command_lines
 
@@ -91,7 +91,7 @@ def end_probes(root: Path) -> None:
     for pid in probes_below(root) if folders else ():
         _kill(pid)
     for folder in folders:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
 
 
 def probes_below(root: Path, proc: Path = Path("/proc")) -> tuple[int, ...]:

@@ -9,6 +9,8 @@ from typing import Protocol
 from msgspec import Struct
 
 from launcher.cpuset import CPUSet
+from launcher.errors import HypervisorError
+from launcher.hypervisor.life import Life
 
 
 class MachineState(StrEnum):
@@ -28,6 +30,10 @@ class EndReason(StrEnum):
     DESTROYED = "destroyed"
     CRASHED = "crashed"
     FAILED = "failed"
+
+
+class MachineGone(HypervisorError):
+    """The domain that was asked is not there, or not any more."""
 
 
 class MachineResumed(Struct, frozen=True, kw_only=True):
@@ -63,6 +69,12 @@ class MachineAilment(Struct, frozen=True, kw_only=True):
     is_end: bool = False
 
 
+class DeviceRemoved(Struct, frozen=True, kw_only=True):
+    """A device is no longer the guest's: it has let go of it, or the host has taken it away."""
+
+    alias: str
+
+
 class AgentChanged(Struct, frozen=True, kw_only=True):
     """The guest's agent is there now, or is not there any more."""
 
@@ -83,12 +95,16 @@ MachineEvent = (
     | MachineRebooted
     | MachineAilment
     | AgentChanged
+    | DeviceRemoved
     | ConnectionLost
 )
 
 
 class Machine(Protocol):
-    """One active domain. Every call has a deadline and raises HypervisorError where it fails or runs over."""
+    """One active domain. Every call has a deadline and raises HypervisorError where it fails or runs over.
+
+    It may end at any moment: each question may be answered by MachineGone.
+    """
 
     @property
     def name(self) -> str:
@@ -97,6 +113,10 @@ class Machine(Protocol):
     @property
     def uuid(self) -> str:
         """The domain's UUID, lower case with dashes; also on QEMU's command line."""
+
+    @property
+    def life(self) -> Life:
+        """Which life of a domain this is; a later machine of the same name and UUID has another."""
 
     def state(self) -> MachineState:
         """Return the state now; ENDED where the domain is gone."""
@@ -119,11 +139,23 @@ class Machine(Protocol):
     def reset(self) -> None:
         """Press the reset button."""
 
+    def forward_port(self, alias: str, protocol: str, port: int) -> None:
+        """Have a port of this network namespace lead to the guest's same port, by its user-networking card's alias."""
+
     def record_plan(self, xml: str) -> None:
         """Replace the plan in the domain's metadata, given as the XML element that holds it."""
 
     def record_run(self) -> None:
         """Note in the domain's metadata that its CPUs have run."""
+
+    def ask_agent(self, command: str, timeout_s: int) -> str:
+        """Have the guest's agent answer this command of its protocol (JSON), within so many seconds."""
+
+    def set_keys(self, user: str, keys: Sequence[str]) -> None:
+        """Have the guest's agent replace the public keys by which this user may log in."""
+
+    def set_password(self, user: str, password: str) -> None:
+        """Have the guest's agent set this user's password."""
 
     def ask_to_shut_down(self) -> None:
         """Press the ACPI power button; returns at once, the guest may take its time or ignore it."""
@@ -148,8 +180,23 @@ class Hypervisor(Protocol):
     """A connection to a hypervisor."""
 
     @property
+    def takes_descriptors(self) -> bool:
+        """Tell whether QEMU can be handed files that are open in this process."""
+
+    @property
     def shares_iothreads(self) -> bool:
         """Tell whether one disk can be served by several IOThreads."""
+
+    def capabilities_of(self, *, arch: str, machine: str, virt_type: str) -> str:
+        """Return libvirt's domain capabilities of this machine type as XML."""
+
+    @property
+    def has_passt(self) -> bool:
+        """Tell whether a network card can be carried by passt, should that run."""
+
+    @property
+    def has_newer_elements(self) -> bool:
+        """Tell whether libvirt knows what launcher/domain/newer.py leaves out for one that does not."""
 
     def find(self, name: str) -> Machine | None:
         """Return the active domain of this name, if there is one."""
@@ -160,11 +207,22 @@ class Hypervisor(Protocol):
     def others(self, name: str) -> Sequence[Machine]:
         """Return the domains of other names that are active behind this connection."""
 
-    def start_paused(self, name: str, xml: str, *, memory_bytes: int, keeps_variables: bool = True) -> Machine:
+    def follow(self, machine: Machine) -> None:
+        """Tell this machine's events from now on, those since it was found or started first, and no other's."""
+
+    def start_paused(
+        self,
+        name: str,
+        xml: str,
+        *,
+        memory_bytes: int,
+        keeps_variables: bool = True,
+        files: Sequence[tuple[str, int]] = (),
+    ) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
 
         The more memory the guest has, the longer that may take. Without `keeps_variables` its firmware starts with
-        fresh variables.
+        fresh variables. `files` are descriptors under the names that the domain has for them, open until this returns.
         """
 
     def command_line(self, xml: str) -> str:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import fcntl
 import os
 import pwd
-import shutil
+import stat
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from launcher.errors import HypervisorError, UsageError
+from launcher.files import remove_tree
+from launcher.hypervisor.folders import open_root
 from launcher.hypervisor.probes import end_probes, is_probe
-from launcher.hypervisor.process import command_lines, is_below
+from launcher.hypervisor.process import command_lines, daemons_users, is_below
+from launcher.hypervisor.shared_cache import take_from
+from launcher.storage.layout import IMAGES_FOLDER
 
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
 # give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is
@@ -49,20 +53,27 @@ class LauncherRoot:
         self.path = root.absolute()
         _check_length(self.path)
         try:
-            for folder in ("etc", "run", "log", "home"):
-                (self.path / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _lock(self.path)
+            folder = open_root(self.path)
+            try:
+                self._lock = _lock(self.path, folder)
+            finally:
+                os.close(folder)
             end_probes(self.path)
             _sweep(self.path)
             _write_configuration(self.path / "etc" / "qemu.conf")
         except OSError as error:
-            where = error.filename or self.path
+            # Below the root: the lock is opened by its name there.
+            where = self.path / error.filename if error.filename else self.path
             raise HypervisorError(f"{where}: {error.strerror}; --root needs a writable folder") from error
 
     @property
     def uri(self) -> str:
         """The libvirt URI of the embedded driver over this root."""
         return f"qemu:///embed?root={quote(str(self.path))}"
+
+    def take_cache(self, shared: Path) -> None:
+        """Copy what is known of QEMU from a folder that several launchers share; nothing is written to it."""
+        take_from(shared, self.path / "cache")
 
     def set_environment(self) -> None:
         """Point libvirt's own look-ups at this root; call before libvirt is loaded.
@@ -108,7 +119,7 @@ def _check_length(root: Path) -> None:
 
 
 def _sweep(root: Path) -> None:
-    """Remove sockets, pid files and libvirt's records where no QEMU of this root lives any more.
+    """Remove what was made for a guest, and sockets, pid files and libvirt's records, where no QEMU of this root lives.
 
     libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the launcher does not wait,
     and of a launcher that was killed in the middle of a start it believes the records and asks for 30 s after a QEMU
@@ -117,22 +128,52 @@ def _sweep(root: Path) -> None:
     state = root / "run" / "qemu"
     # A launcher that is killed while libvirt writes a record leaves that under the name it has until it is whole.
     records = [path for name in ("*.pid", "*.xml", "*.new") for path in state.glob(name) if path.name != "driver.pid"]
-    if not records or _has_qemu(root):
+    # Nor is anything defined here for longer than a start takes.
+    records += (root / "etc" / "qemu").glob("*.xml")
+    images = root / IMAGES_FOLDER
+    # QEMU leaves its screen's where it is ended before it ran.
+    sockets = tuple((root / "run").glob("*.sock"))
+    if not (records or sockets or images.exists()) or _has_qemu(root):
         return
-    for path in (*records, *(root / "run").glob("*.sock")):
+    remove_images(root)
+    for path in (*records, *sockets):
         with suppress(OSError):
             path.unlink()
     for folder in (root / "lib" / "qemu").glob("domain-*"):
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_tree(folder)
+
+
+def remove_images(root: Path) -> None:
+    """Remove every image that was made below this root: layers, empty disks, and discs that hold secrets.
+
+    One guest lives over a root; what is left of another one's start is nobody's.
+    """
+    folder = root / IMAGES_FOLDER
+    for _attempt in range(3):
+        # A qemu-img whose parent was ended may just be making one more.
+        remove_tree(folder)
+        if not folder.exists():
+            break
 
 
 def _has_qemu(root: Path) -> bool:
-    """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now."""
-    return any(is_below(command, root) and not is_probe(command, root) for _pid, command in command_lines())
+    """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now.
+
+    A daemon's is known by the images that it has from here.
+    """
+    if any(is_below(command, root) and not is_probe(command, root) for _pid, command in command_lines()):
+        return True
+    images = os.fsencode(root / IMAGES_FOLDER) + b"/"
+    return any(images in command and b"-blockdev" in command for _pid, command in command_lines(owners=daemons_users()))
 
 
-def _lock(root: Path) -> int:
-    descriptor = os.open(root / "launcher.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _lock(root: Path, folder: int) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open("launcher.lock", flags, 0o600, dir_fd=folder)
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_nlink != 1:
+        os.close(descriptor)
+        raise HypervisorError(f"{root}/launcher.lock is no file of this user's alone; give the launcher its own --root")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -148,10 +189,12 @@ def _lock(root: Path) -> int:
 
 def _write_configuration(path: Path) -> None:
     text = _QEMU_CONF + (_OF_ROOT if os.geteuid() == 0 else _of_others(Path("/proc/self/mounts").read_text()))
-    if not path.exists() or path.read_text() != text:
-        partial = path.with_suffix(".new")
-        partial.write_text(text)
-        partial.replace(path)
+    partial = path.with_suffix(".new")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+        file.write(text)
+    partial.replace(path)
 
 
 def _of_others(mounts: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from launcher.kubelet.admission import Admission, Assignment, admit, container_cpuset
+from launcher.kubelet.admission import admit, container_cpuset
 from launcher.kubelet.errors import NotEnoughCPUs, SMTAlignmentError, TopologyAffinityError
+from launcher.kubelet.node import Admission, Assignment
 from launcher.kubelet.options import Feature, KubeletOptions, Policy, TopologyPolicy, parse_options
 from launcher.kubelet.requests import (
     Amount,

@@ -19,11 +19,15 @@ _POLICIES = (Policy.STATIC, Policy.NONE)
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Whether whole CPUs are handed out on the node, and the evidence; `policy` is None where the file says none."""
+    """Whether whole CPUs are handed out on the node, and the evidence; `policy` is None where the file says none.
+
+    `is_known` is false where the file is there and could not be read: then nobody is told anything about the node.
+    """
 
     is_static: bool
     reason: str
     policy: str | None = None
+    is_known: bool = True
 
     @property
     def value(self) -> str:
@@ -52,7 +56,8 @@ def verdict_of(text: str) -> Verdict:
         reason = f"the kubelet runs the CPU manager's policy {state.policy[:64]!r}, which nobody here knows"
         return Verdict(is_static=False, reason=reason, policy=state.policy)
     is_static = state.policy == Policy.STATIC
-    reason = f"the kubelet runs the CPU manager's policy {state.policy}"
+    doubt = "" if state.doubt is None else f" ({state.doubt})"
+    reason = f"the kubelet runs the CPU manager's policy {state.policy}{doubt}"
     return Verdict(is_static=is_static, reason=reason, policy=state.policy)
 
 
@@ -104,19 +109,35 @@ def contradiction(verdict: Verdict, configuration: KubeletConfiguration) -> str 
     return None
 
 
-def remedy(*, node: str, state_file: str, configuration_file: str) -> str:
-    """Return the five steps that make a node hand out whole CPUs, one a line.
+def way_to_read(state_file: str) -> str:
+    """Return what to do where the state file may not be read: nothing is wrong with the node for that."""
+    return (
+        f"the file is root's: ask as root (sudo virt-launcher node-label --state-file {shlex.quote(state_file)}), or "
+        "by the DaemonSet in templates/node-label, which mounts its folder; what this node's kubelet does is not known"
+    )
+
+
+def missing_file(state_file: str) -> str:
+    """Return where else to look for a state file that is not there, before anything is done to the node."""
+    return (
+        f"{state_file} is not there. Does the kubelet keep its files elsewhere (its --root-dir)? Then name the file: "
+        "--state-file. Is this a container? Then the folder is to be mounted (templates/node-label does). Else the "
+        "kubelet has not written one yet, and hands out no whole CPUs."
+    )
+
+
+def remedy(*, node: str, state_file: str, configuration_file: str, has_file: bool = True) -> str:
+    """Return the steps that make a node hand out whole CPUs, one a line; a file that is not there is not removed.
 
     Source: Kubernetes, "Control CPU Management Policies on the Node", changing the CPU Manager policy.
     """
     target = shlex.quote(node)
     reservation = "reserve CPU above zero, such as reservedSystemCPUs: 0-1, or cpu in kubeReserved or systemReserved"
-    return "\n".join(
-        (
-            f"1. drain the node: kubectl drain {target} --ignore-daemonsets --delete-emptydir-data",
-            "2. stop the kubelet: systemctl stop kubelet",
-            f"3. remove the state file: rm {shlex.quote(state_file)}",
-            f"4. in {configuration_file} set cpuManagerPolicy: static and {reservation}",
-            f"5. start the kubelet: systemctl start kubelet; then kubectl uncordon {target}",
-        )
+    steps = (
+        f"drain the node: kubectl drain {target} --ignore-daemonsets --delete-emptydir-data",
+        "stop the kubelet: systemctl stop kubelet",
+        *((f"remove the state file: rm {shlex.quote(state_file)}",) if has_file else ()),
+        f"in {configuration_file} set cpuManagerPolicy: static and {reservation}",
+        f"start the kubelet: systemctl start kubelet; then kubectl uncordon {target}",
     )
+    return "\n".join(f"{number}. {step}" for number, step in enumerate(steps, start=1))

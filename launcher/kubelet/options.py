@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 
 from msgspec import Struct
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from launcher.cpuset import MAX_CPUS, CPUSet
 from launcher.errors import UsageError
+from launcher.kubelet.version import NEWEST, KubeletVersion
 
 
 class Policy(StrEnum):
@@ -27,6 +28,13 @@ class TopologyPolicy(StrEnum):
     BEST_EFFORT = "best-effort"
     RESTRICTED = "restricted"
     SINGLE_NUMA_NODE = "single-numa-node"
+
+
+class TopologyScope(StrEnum):
+    """The kubelet's `--topology-manager-scope`: what it seeks NUMA nodes for."""
+
+    CONTAINER = "container"
+    POD = "pod"
 
 
 class Feature(StrEnum):
@@ -47,7 +55,9 @@ _CONFLICTS = (
     (Feature.PREFER_CACHE, Feature.DISTRIBUTE_ACROSS_CORES),
     (Feature.PREFER_CACHE, Feature.DISTRIBUTE_ACROSS_NUMA),
 )
-_VALUES = ("policy", "reserved", "reserved-count", "in-use", "numa-hint", "topology-manager")
+_SWITCHES = ("prefer-closest-numa-nodes", "pod-level-resource-managers")
+# The Topology Manager does not start on larger machines (its option max-allowable-numa-nodes apart).
+_MAX_NUMA_NODES = 8
 _TRUTH = {"": True, "true": True, "false": False}
 
 
@@ -56,6 +66,9 @@ class KubeletOptions(Struct, frozen=True, kw_only=True):
 
     `reserved` are the CPUs of reservedSystemCPUs; `reserved_count` leaves the choice to the kubelet; `in_use` are held
     by other containers; `numa_hint` are the NUMA nodes that the Topology Manager decided on, None where it has no say.
+    `prefers_closest` and `max_numa_nodes` are the Topology Manager's own options, `pod_level` the feature gate
+    PodLevelResourceManagers; `device_nodes` are the NUMA nodes of the devices that the first container asks for, a set
+    for each resource, empty where some device hangs on none; `state_file` is where it was read which CPUs are in use.
     """
 
     policy: Policy = Policy.STATIC
@@ -64,7 +77,14 @@ class KubeletOptions(Struct, frozen=True, kw_only=True):
     reserved_count: int = 0
     in_use: CPUSet = CPUSet()
     numa_hint: tuple[int, ...] | None = None
+    device_nodes: tuple[CPUSet, ...] = ()
     topology_manager: TopologyPolicy = TopologyPolicy.NONE
+    topology_scope: TopologyScope = TopologyScope.CONTAINER
+    prefers_closest: bool = False
+    max_numa_nodes: int = _MAX_NUMA_NODES
+    pod_level: bool = False
+    version: KubeletVersion = NEWEST
+    state_file: str | None = None
 
     def __post_init__(self) -> None:
         for first, second in _CONFLICTS:
@@ -90,11 +110,25 @@ class KubeletOptions(Struct, frozen=True, kw_only=True):
         if self.reserved or self.reserved_count:
             yield f"reserved {self.reserved}" if self.reserved else f"reserved count {self.reserved_count}"
         if self.in_use:
-            yield f"in use {self.in_use}"
-        if self.topology_manager is not TopologyPolicy.NONE:
-            yield f"topology manager {self.topology_manager}"
+            yield f"in use {self.in_use}{'' if self.state_file is None else f' by {self.state_file}'}"
+        yield from self._words_of_topology_manager()
+        if self.pod_level:
+            yield "resource managers of pods"
+        if self.version is not NEWEST:
+            yield f"Kubernetes {self.version}"
         if self.numa_hint is not None:
             yield f"NUMA hint {','.join(map(str, self.numa_hint))}"
+
+    def _words_of_topology_manager(self) -> Iterator[str]:
+        if self.topology_manager is TopologyPolicy.NONE:
+            return
+        yield f"topology manager {self.topology_manager}"
+        if self.topology_scope is TopologyScope.POD:
+            yield "by pod"
+        if self.prefers_closest:
+            yield "closest NUMA nodes"
+        if self.device_nodes:
+            yield f"devices on NUMA nodes {', '.join(str(nodes) or 'none' for nodes in self.device_nodes)}"
 
 
 def parse_options(text: str) -> KubeletOptions:
@@ -103,11 +137,16 @@ def parse_options(text: str) -> KubeletOptions:
     * `full-pcpus-only`, `distribute-cpus-across-numa`, `distribute-cpus-across-cores`, `align-by-socket`,
       `strict-cpu-reservation`, `prefer-align-cpus-by-uncorecache`: as the kubelet names them, also with `=true` or
       `=false`
-    * `policy=static|none`, `topology-manager=none|best-effort|restricted|single-numa-node`
+    * `policy=static|none`, `topology-manager=none|best-effort|restricted|single-numa-node`, and of the latter
+      `topology-manager-scope=container|pod`, `prefer-closest-numa-nodes`, `max-allowable-numa-nodes=N`
+    * `version=1.36`: where versions of Kubernetes differ, which one; the newest known without it
+    * `pod-level-resource-managers`: the kubelet's feature gate PodLevelResourceManagers is on
     * `reserved=LIST`: the reserved CPUs, a cpulist (`reserved=2` is CPU 2); `reserved-count=N`: how many, and the
       kubelet chooses
     * `in-use=LIST`: CPUs that other containers hold exclusively
     * `numa-hint=LIST`: the NUMA nodes to take CPUs from first
+    * `device-nodes=LIST`: with a topology manager, the NUMA nodes of the devices that the container asks for; with
+      several resources a LIST for each, with `/` between them
 
     A LIST may hold commas (`reserved=0,4,full-pcpus-only`): an item that begins with a digit belongs to the list
     before it. Raises UsageError that names the item.
@@ -119,10 +158,14 @@ def parse_options(text: str) -> KubeletOptions:
         if name in seen:
             raise UsageError(f"--kubelet: {name} is given twice")
         seen.add(name)
-        if name in _VALUES:
+        if name in _READERS:
             options = _with_value(options, name, value)
+        elif name in _SWITCHES:
+            options = _with_switch(options, name, is_on=_truth(name, value))
         elif _feature(name, value):
             features.add(Feature(name))
+    if options.device_nodes and options.topology_manager is TopologyPolicy.NONE:
+        raise UsageError("--kubelet: device-nodes is for a topology-manager, and there is none")
     return replace(options, features=frozenset(features))
 
 
@@ -135,26 +178,25 @@ def _items(text: str) -> Iterator[tuple[str, str]]:
 
 def _feature(name: str, value: str) -> bool:
     if name not in list(Feature):
-        raise UsageError(f"--kubelet: found {name[:60]!r}, wanted one of {_names((*Feature, *_VALUES))}")
+        raise UsageError(f"--kubelet: found {name[:60]!r}, wanted one of {_names((*Feature, *_READERS, *_SWITCHES))}")
+    return _truth(name, value)
+
+
+def _truth(name: str, value: str) -> bool:
     if value.lower() not in _TRUTH:
         raise UsageError(f"--kubelet: {name}: found {value[:60]!r}, wanted true or false")
     return _TRUTH[value.lower()]
 
 
+def _with_switch(options: KubeletOptions, name: str, *, is_on: bool) -> KubeletOptions:
+    if name == "pod-level-resource-managers":
+        return replace(options, pod_level=is_on)
+    return replace(options, prefers_closest=is_on)
+
+
 def _with_value(options: KubeletOptions, name: str, value: str) -> KubeletOptions:
-    match name:
-        case "policy":
-            return replace(options, policy=Policy(_choice(name, value, Policy)))
-        case "topology-manager":
-            return replace(options, topology_manager=TopologyPolicy(_choice(name, value, TopologyPolicy)))
-        case "reserved":
-            return replace(options, reserved=_cpulist(name, value))
-        case "in-use":
-            return replace(options, in_use=_cpulist(name, value))
-        case "numa-hint":
-            return replace(options, numa_hint=tuple(_cpulist(name, value)))
-        case _:
-            return replace(options, reserved_count=_count(name, value))
+    field, read = _READERS[name]
+    return replace(options, **{field: read(name, value)})
 
 
 def _choice(name: str, value: str, choices: Iterable[str]) -> str:
@@ -173,11 +215,30 @@ def _cpulist(name: str, value: str) -> CPUSet:
     return cpus
 
 
-def _count(name: str, value: str) -> int:
-    if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not 0 < int(value) <= MAX_CPUS:
-        raise UsageError(f"--kubelet: {name}: found {value[:60]!r}, wanted a number from 1 to {MAX_CPUS}")
+def _count(name: str, value: str, *, least: int = 1) -> int:
+    if not re.fullmatch(r"\d{1,4}", value, re.ASCII) or not least <= int(value) <= MAX_CPUS:
+        raise UsageError(f"--kubelet: {name}: found {value[:60]!r}, wanted a number from {least} to {MAX_CPUS}")
     return int(value)
 
 
 def _names(choices: Iterable[str]) -> str:
     return ", ".join(map(str, choices))
+
+
+def _chosen(enumeration: type[StrEnum]) -> Callable[[str, str], object]:
+    return lambda name, value: enumeration(_choice(name, value, enumeration))
+
+
+# Of each name that has a value: the field, and how its value is read.
+_READERS: dict[str, tuple[str, Callable[[str, str], object]]] = {
+    "version": ("version", _chosen(KubeletVersion)),
+    "policy": ("policy", _chosen(Policy)),
+    "reserved": ("reserved", _cpulist),
+    "reserved-count": ("reserved_count", _count),
+    "in-use": ("in_use", _cpulist),
+    "numa-hint": ("numa_hint", lambda name, value: tuple(_cpulist(name, value))),
+    "device-nodes": ("device_nodes", lambda name, value: tuple(_cpulist(name, part) for part in value.split("/"))),
+    "topology-manager": ("topology_manager", _chosen(TopologyPolicy)),
+    "topology-manager-scope": ("topology_scope", _chosen(TopologyScope)),
+    "max-allowable-numa-nodes": ("max_numa_nodes", lambda name, value: _count(name, value, least=_MAX_NUMA_NODES)),
+}

@@ -1,8 +1,8 @@
 """The CPU manager's packed allocation: the largest whole free units first, each from the fullest part of the machine.
 
-The rules are those of Kubernetes' static policy (pkg/kubelet/cm/cpumanager, cpu_assignment.go). One thing is better
-here: a unit counts as free only if every one of its CPUs is, where the kubelet compares with the machine's average and
-so misjudges cores of unequal size.
+The rules are those of Kubernetes' static policy (pkg/kubelet/cm/cpumanager, cpu_assignment.go), with what it does where
+units are of unequal size, such as where CPUs are offline: a core or socket counts as free when as many of its CPUs are
+free as units have on average, and then all of it is taken, **CPUs that were not to be had included**.
 """
 
 from __future__ import annotations
@@ -10,12 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from msgspec import Struct
+
 from launcher.cpuset import CPUSet
-from launcher.kubelet.errors import NotEnoughCPUs
+from launcher.kubelet.errors import AllocationFailed, NotEnoughCPUs
 from launcher.kubelet.topology import Topology, Unit, cpus_of
 
-# A step takes from the topology, the mask of free CPUs and the count still needed; it returns the mask it took.
-_Step: TypeAlias = Callable[[Topology, int, int], int]
+
+class _Taking(Struct, frozen=True, kw_only=True):
+    """An allocation under way: what is taken, what is free still, and how many are needed by the kubelet's count."""
+
+    taken: int
+    free: int
+    need: int
+
+    def take(self, cpus: int) -> _Taking:
+        return _Taking(taken=self.taken | cpus, free=self.free & ~cpus, need=self.need - cpus.bit_count())
+
+
+_Step: TypeAlias = Callable[[Topology, _Taking], _Taking]
 
 
 def take_packed(
@@ -24,84 +37,79 @@ def take_packed(
     """Take `count` of the available CPUs: whole nodes and sockets, whole caches if `by_cache`, cores, single CPUs.
 
     `spread` (distribute-cpus-across-cores) takes no whole cores, and single CPUs of a socket by number. Raises
-    NotEnoughCPUs.
+    NotEnoughCPUs, and AllocationFailed where the kubelet loses count.
     """
-    if count > len(available):
+    taking = _Taking(taken=0, free=available.mask & topology.cpus, need=count)
+    if taking.need > taking.free.bit_count():
         raise NotEnoughCPUs(requested=count, available=len(available))
-    taken = 0
-    for step in _steps(spread=spread, by_cache=by_cache):
-        need = count - taken.bit_count()
-        if need > 0:
-            taken |= step(topology, available.mask & ~taken, need)
-    return CPUSet(taken)
+    for step in _steps(topology, spread=spread, by_cache=by_cache):
+        if taking.need > 0:
+            taking = step(topology, taking)
+    if taking.need > 0:
+        raise AllocationFailed("failed to allocate cpus")
+    return CPUSet(taking.taken)
 
 
-def _steps(*, spread: bool, by_cache: bool) -> tuple[_Step, ...]:
-    large = (_whole_outer_units, _whole_inner_units)
+def _steps(topology: Topology, *, spread: bool, by_cache: bool) -> tuple[_Step, ...]:
+    large = (_whole_sockets, _whole_nodes) if topology.sockets_first else (_whole_nodes, _whole_sockets)
     caches = (_caches,) if by_cache else ()
     return (*large, *caches, *((_single_cpus_spread,) if spread else (_whole_cores, _single_cpus)))
 
 
-def _whole_outer_units(topology: Topology, free: int, need: int) -> int:
-    return _whole(topology.outer(free), free, need)
+def _whole_nodes(topology: Topology, taking: _Taking) -> _Taking:
+    return _whole(topology.ordered_nodes(taking.free), taking)
 
 
-def _whole_inner_units(topology: Topology, free: int, need: int) -> int:
-    return _whole(topology.inner(free), free, need)
+def _whole_sockets(topology: Topology, taking: _Taking) -> _Taking:
+    return _whole(topology.ordered_sockets(taking.free), taking, size=topology.cpus_per_socket)
 
 
-def _whole_cores(topology: Topology, free: int, need: int) -> int:
-    return _whole(topology.ordered_cores(free), free, need)
+def _whole_caches(topology: Topology, taking: _Taking) -> _Taking:
+    return _whole(topology.ordered_caches(taking.free), taking)
 
 
-def _single_cpus(topology: Topology, free: int, need: int) -> int:
-    return _first(topology.ordered_cores(free), free, need)
+def _whole_cores(topology: Topology, taking: _Taking) -> _Taking:
+    return _whole(topology.ordered_cores(taking.free), taking, size=topology.cpus_per_core)
 
 
-def _single_cpus_spread(topology: Topology, free: int, need: int) -> int:
-    return _first(topology.ordered_sockets(free), free, need)
+def _single_cpus(topology: Topology, taking: _Taking) -> _Taking:
+    return _first(topology.ordered_cores(taking.free), taking)
 
 
-def _caches(topology: Topology, free: int, need: int) -> int:
-    """Take whole caches if the need is at least an average one, then all that is left from one cache, or nothing."""
-    caches = topology.ordered_caches(free)
-    taken = _whole(caches, free, need) if need >= topology.cpus_per_cache else 0
-    need -= taken.bit_count()
-    for cache in caches if need else ():
-        part = _part(topology, cache, free & ~taken, need)
-        if part.bit_count() == need:
-            return taken | part
-    return taken
+def _single_cpus_spread(topology: Topology, taking: _Taking) -> _Taking:
+    return _first(topology.ordered_sockets(taking.free), taking)
 
 
-def _part(topology: Topology, cache: Unit, free: int, need: int) -> int:
-    """Return the free CPUs of the first cores of a cache, as many cores as hold `need` CPUs."""
-    cores = [core for core in topology.cores if core.cpus & cache.cpus & free]
-    part = 0
-    for core in cores[: -(-need // topology.cpus_per_core)]:
-        part |= core.cpus & free
-    if need % 2 and topology.cpus_per_core > 1 and part.bit_count() > need:
+def _whole(units: Iterable[Unit], taking: _Taking, *, size: int | None = None) -> _Taking:
+    """Take the units that are free, which is judged before the first one is taken; `size` is their average."""
+    free = [unit for unit in units if (unit.cpus & taking.free).bit_count() == (size or unit.cpus.bit_count())]
+    for unit in free:
+        if unit.cpus.bit_count() <= taking.need:
+            taking = taking.take(unit.cpus)
+    return taking
+
+
+def _first(units: Iterable[Unit], taking: _Taking) -> _Taking:
+    for cpu in [cpu for unit in units for cpu in cpus_of(unit.cpus & taking.free)]:
+        if taking.need > 0:
+            taking = taking.take(1 << cpu)
+    return taking
+
+
+def _caches(topology: Topology, taking: _Taking) -> _Taking:
+    """Take whole caches while the need is at least an average one; then all that is left from one cache, or nothing."""
+    for cache in topology.ordered_caches(taking.free):
+        if taking.need >= topology.cpus_per_cache:
+            taking = _whole_caches(topology, taking)
+        if taking.need > 0:
+            taking = _part(topology, cache, taking)
+    return taking
+
+
+def _part(topology: Topology, cache: Unit, taking: _Taking) -> _Taking:
+    """Take what is needed from the first cores of a cache, if they have it to the CPU."""
+    cores = [core for core in topology.cores if core.cpus & cache.cpus & taking.free]
+    part = sum(core.cpus for core in cores[: -(-taking.need // topology.cpus_per_core)]) & taking.free
+    if taking.need % 2 and topology.cpus_per_core > 1 and part.bit_count() > taking.need:
         part ^= 1 << part.bit_length() - 1
-    return part
-
-
-def _whole(units: Iterable[Unit], free: int, need: int) -> int:
-    taken = 0
-    for unit in units:
-        size = unit.cpus.bit_count()
-        if size <= need and unit.cpus & ~free == 0:
-            taken |= unit.cpus
-            free &= ~unit.cpus
-            need -= size
-    return taken
-
-
-def _first(units: Iterable[Unit], free: int, need: int) -> int:
-    taken = 0
-    for unit in units:
-        for cpu in cpus_of(unit.cpus & free & ~taken):
-            if need == 0:
-                return taken
-            taken |= 1 << cpu
-            need -= 1
-    return taken
+    return taking.take(part) if part.bit_count() == taking.need else taking

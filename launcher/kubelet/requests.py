@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from launcher.kubelet.version import NEWEST, KubeletVersion
 from launcher.planner.demand import cpu_demand
 from launcher.quantity import Quantity, parse_quantity
 from launcher.vmi.guest import Guest
@@ -40,11 +41,24 @@ class ContainerRequests(Struct, frozen=True, kw_only=True):
     restartable: bool = False
 
 
+class PodLevel(Struct, frozen=True, kw_only=True):
+    """What a pod requests as a whole (`spec.resources`), beside what its containers do."""
+
+    cpu: Amount = Amount()
+    memory: Amount = Amount()
+
+
 class PodRequests(Struct, frozen=True, kw_only=True):
     """A pod's containers in the order in which the kubelet admits them: init containers first."""
 
     containers: tuple[ContainerRequests, ...]
     init_containers: tuple[ContainerRequests, ...] = ()
+    level: PodLevel | None = None
+
+    @property
+    def in_order(self) -> tuple[ContainerRequests, ...]:
+        """All containers, init containers first."""
+        return self.init_containers + self.containers
 
 
 def requests_of(
@@ -59,30 +73,54 @@ def requests_of(
     )
 
 
-def qos_class(pod: PodRequests) -> QoSClass:
+def qos_class(pod: PodRequests, version: KubeletVersion = NEWEST) -> QoSClass:
     """Return the pod's QoS class, by CPU and memory of all its containers, init containers included.
 
-    Guaranteed: every container has both limits, and the sums of requests equal those of limits; BestEffort: nothing
-    is set anywhere. Source: Kubernetes, "Configure Quality of Service for Pods"; pkg/apis/core/v1/helper/qos.
+    Guaranteed: both have limits, and requests equal them, in each container (before 1.37 in the sum over all);
+    BestEffort: nothing is set anywhere. What the pod requests as a whole counts alone. Source: pkg/apis/core/v1/
+    helper/qos, ComputePodQOS.
     """
-    containers = pod.init_containers + pod.containers
-    columns = [container.cpu for container in containers], [container.memory for container in containers]
-    amounts = [amount for column in columns for amount in column]
+    if pod.level is not None:
+        return _class_of(pod.level.cpu, pod.level.memory)
+    if version.judges_each_container:
+        classes = {_class_of(container.cpu, container.memory) for container in pod.in_order}
+        return classes.pop() if len(classes) == 1 else QoSClass.BURSTABLE
+    return _class_of_sums(pod.in_order)
+
+
+def _class_of(cpu: Amount, memory: Amount) -> QoSClass:
+    amounts = (cpu, memory)
     if not any(amount.request or amount.limit for amount in amounts):
         return QoSClass.BEST_EFFORT
-    limited = all(amount.limit for amount in amounts)
-    balanced = all(
-        _total(amount.request for amount in column) == _total(amount.limit for amount in column) for column in columns
-    )
-    return QoSClass.GUARANTEED if limited and balanced else QoSClass.BURSTABLE
+    is_guaranteed = all(amount.limit and amount.request == amount.limit for amount in amounts)
+    return QoSClass.GUARANTEED if is_guaranteed else QoSClass.BURSTABLE
+
+
+def _class_of_sums(containers: tuple[ContainerRequests, ...]) -> QoSClass:
+    columns = [container.cpu for container in containers], [container.memory for container in containers]
+    amounts = [amount for column in columns for amount in column]
+    sums = [
+        Amount(request=_total(amount.request for amount in column), limit=_total(amount.limit for amount in column))
+        for column in columns
+    ]
+    qos = _class_of(*sums)
+    is_limited = all(amount.limit for amount in amounts)
+    return QoSClass.BURSTABLE if qos is QoSClass.GUARANTEED and not is_limited else qos
 
 
 def exclusive_cpus(container: ContainerRequests, qos: QoSClass) -> int:
     """Return how many CPUs of its own the container gets: its request, if whole, in a Guaranteed pod; else 0."""
-    request = container.cpu.request
-    if qos is not QoSClass.GUARANTEED or request.ceil * 1000 != request.milli:
-        return 0
-    return request.ceil
+    return whole_cpus(container.cpu.request) if qos is QoSClass.GUARANTEED else 0
+
+
+def whole_cpus(request: Quantity) -> int:
+    """Return the request if it is a whole number of CPUs, else 0."""
+    return request.ceil if request.ceil * 1000 == request.milli else 0
+
+
+def is_guaranteed_by_itself(container: ContainerRequests) -> bool:
+    """Tell whether the container's own requests equal its limits, CPU and memory."""
+    return _class_of(container.cpu, container.memory) is QoSClass.GUARANTEED
 
 
 def pod_of(guest: Guest) -> PodRequests:
@@ -102,6 +140,11 @@ def pod_of(guest: Guest) -> PodRequests:
         share = Quantity(Quantity.of_units(guest.cpu.topology.vcpus).nano // _VCPUS_PER_CPU)
         compute = ContainerRequests(name="compute", cpu=Amount(request=share), memory=Amount(request=memory))
     return PodRequests(containers=(compute,))
+
+
+def level_of(resources: Mapping[str, Mapping[str, str | int | float]]) -> PodLevel:
+    """Read a pod's own `resources`; raises ValueError as requests_of does."""
+    return PodLevel(cpu=_amount(resources, "cpu"), memory=_amount(resources, "memory"))
 
 
 def _amount(resources: Mapping[str, Mapping[str, str | int | float]], resource: str) -> Amount:

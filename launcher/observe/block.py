@@ -99,7 +99,7 @@ def widened(block: Block, width: int) -> Block:
 
 
 def _width(line: Iterable[Span]) -> int:
-    return sum(columns(span.text) for span in line)
+    return columns("".join([span.text for span in line]))
 
 
 def shown(line: Line, *, colour: bool) -> str:

@@ -349,7 +349,9 @@ def _box_legend(picture: Picture, glyphs: _Glyphs) -> Iterator[Line]:
     for sample, meaning, is_there in (
         (Span("v0", Ink.VCPU), "vCPU", any(cpu.vcpus for cpu in cpus)),
         (Span("v0 v1", Ink.SHARED), "vCPUs that share a CPU", any(cpu.is_shared for cpu in cpus)),
+        (Span("~0", Ink.HOUSEKEEPING), "shared vCPU", any(cpu.shared for cpu in cpus)),
         (Span("emu", Ink.HOUSEKEEPING), "emulator", any(cpu.emulator for cpu in cpus)),
+        (Span("vh", Ink.HOUSEKEEPING), "vhost", any(cpu.vhost for cpu in cpus)),
         (Span("io1", Ink.HOUSEKEEPING), "IOThread", any(cpu.iothreads for cpu in cpus)),
     ):
         if is_there:

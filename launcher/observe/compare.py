@@ -66,11 +66,13 @@ def compare(
 
     `vcpus` is the number that the guest has. Every other thread of QEMU belongs with the emulator.
     """
-    planned = {} if plan is None else required_threads(plan, vcpus)
+    planned = {} if plan is None else dict(required_threads(plan, vcpus))
     pins = {} if configured is None else _configured(configured)
     threads = tuple(observed)
     present = {thread.role for thread in threads}
     missing = sorted({*planned, *pins} - present)
+    if plan is not None and plan.vhost:
+        planned[Role(kind=ThreadKind.VHOST)] = plan.vhost
     return (
         *(_compare(thread.role, planned, pins, thread) for thread in threads),
         *(_compare(role, planned, pins, None) for role in missing),
@@ -93,7 +95,8 @@ def _compare(
         name="" if thread is None else thread.name,
         role=role,
         planned=planned.get(role, planned.get(_EMULATOR)),
-        configured=pins.get(role, pins.get(_EMULATOR)),
+        # libvirt has no pin of vhost's threads.
+        configured=None if role in planned and role.kind is ThreadKind.VHOST else pins.get(role, pins.get(_EMULATOR)),
         actual=None if thread is None else thread.cpus,
     )
 

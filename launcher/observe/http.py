@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -17,9 +18,12 @@ from launcher.observe.bounded import BoundedServer, Limits, Service
 from launcher.observe.kvm import ImpatientCounters, KVMCounters, no_kvm_counters
 from launcher.observe.status import Latest, status_now, times_of
 from launcher.supervise.conditions import condition_of
+from launcher.supervise.lifecycle import Phase
 from launcher.supervise.snapshot import ConditionStatus, ConditionType
 
 _log = logging.getLogger(__name__)
+
+Check: TypeAlias = Callable[[], str | None]
 
 # A probe or a scrape is a line and a few headers, answered in milliseconds. 32 connections are a handful of scrapers;
 # those beyond make the oldest make way.
@@ -64,16 +68,24 @@ def parse_address(text: str) -> Address:
 
 @contextlib.contextmanager
 def serve_http(
-    listen: str, latest: Latest, *, kvm_counters: KVMCounters = no_kvm_counters, limits: Limits = LIMITS
+    listen: str,
+    latest: Latest,
+    *,
+    kvm_counters: KVMCounters = no_kvm_counters,
+    checks: GuestChecks | None = None,
+    limits: Limits = LIMITS,
 ) -> Iterator[Address]:
     """Serve `/livez`, `/readyz`, `/metrics` and `/status` until the end of the context; yields where it listens.
+
+    With `checks`, `/livez/guest` and `/readyz/guest` tell what the guest's own probes found besides.
 
     `latest` returns the newest snapshot, None before there is one. `kvm_counters` returns libvirt's statistics of the
     vCPUs; it is asked only for `/metrics`, and may hang or raise HypervisorError. Raises UsageError where the address
     is malformed, is not one of this machine, or is in use.
     """
     listener = _listen(listen)
-    pages = Pages(latest=latest, kvm_counters=ImpatientCounters(kvm_counters))
+    impatient = ImpatientCounters(kvm_counters)
+    pages = Pages(latest=latest, kvm_counters=impatient, checks=checks or GuestChecks())
     server = BoundedServer(listener, _service(pages), limits)
     host, port = listener.getsockname()[:2]
     address = Address(host=host, port=port)
@@ -108,15 +120,30 @@ def _bind(address: Address) -> socket.socket:
     return socket.create_server(where[:2], family=family)
 
 
+class GuestChecks(Struct, frozen=True, kw_only=True):
+    """The guest's own probes, as far as there are any: why each failed when it was made last, None where not."""
+
+    liveness: Check | None = None
+    readiness: Check | None = None
+
+
 class Pages(Struct, frozen=True, kw_only=True):
     """What can be read, each page made anew from the newest snapshot."""
 
     latest: Latest
     kvm_counters: KVMCounters = no_kvm_counters
+    checks: GuestChecks = GuestChecks()
 
     def page(self, path: str) -> Response:
-        """Return the page of this path; no path reaches beyond these four."""
-        pages = {"/livez": self.livez, "/readyz": self.readyz, "/metrics": self.metrics, "/status": self.status}
+        """Return the page of this path; no path reaches beyond these."""
+        pages = {
+            "/livez": self.livez,
+            "/readyz": self.readyz,
+            "/metrics": self.metrics,
+            "/status": self.status,
+            "/livez/guest": self.guest_livez,
+            "/readyz/guest": self.guest_readyz,
+        }
         make = pages.get(path)
         return _said(HTTPStatus.NOT_FOUND, f"not found; there are {', '.join(pages)}") if make is None else make()
 
@@ -138,6 +165,18 @@ class Pages(Struct, frozen=True, kw_only=True):
             return _said(HTTPStatus.OK, "ok")
         return _said(HTTPStatus.SERVICE_UNAVAILABLE, ready.message)
 
+    def guest_readyz(self) -> Response:
+        """Tell whether the guest runs, its pinning is verified, and it is ready by its own probe."""
+        own = self.readyz()
+        return own if own.status is not HTTPStatus.OK else _checked(self.checks.readiness, "readinessProbe")
+
+    def guest_livez(self) -> Response:
+        """Tell whether the launcher lives, and the guest by its own probe; one that does not run is not asked."""
+        own, snapshot = self.livez(), self.latest()
+        if own.status is not HTTPStatus.OK or snapshot is None or snapshot.phase is not Phase.RUNNING:
+            return own
+        return _checked(self.checks.liveness, "livenessProbe")
+
     def status(self) -> Response:
         """Return the status document."""
         content = json.dumps(status_now(self.latest())).encode() + b"\n"
@@ -152,6 +191,13 @@ class Pages(Struct, frozen=True, kw_only=True):
             exposition(snapshot, times_of(snapshot), self.kvm_counters()) if snapshot else exposition(None, {}, {})
         )
         return Response(status=HTTPStatus.OK, content_type=_METRICS, content=content)
+
+
+def _checked(check: Check | None, name: str) -> Response:
+    fault = None if check is None else check()
+    if fault is None:
+        return _said(HTTPStatus.OK, "ok")
+    return _said(HTTPStatus.SERVICE_UNAVAILABLE, f"the guest's {name}: {fault}")
 
 
 def _said(status: HTTPStatus, sentence: str) -> Response:

@@ -65,7 +65,20 @@ METRICS = (
     _gauge("guest_phase", "1 for the phase that the guest is in, 0 for the others.", "phase"),
     _gauge("guest_phase_start_time_seconds", "When the guest came into its phase, in seconds since the epoch."),
     _gauge("guest_memory_bytes", "The guest's memory."),
+    _gauge(
+        "guest_memory_node_bytes",
+        'The guest\'s memory that it has touched, at the last look, by guest cell (none: "") and node of the host.',
+        "cell",
+        "node",
+    ),
+    _gauge(
+        "guest_memory_elsewhere_bytes",
+        "The part of it that is not on the node where it belongs; absent where it belongs on none.",
+        "cell",
+    ),
+    _gauge("memory_look_seconds", "CPU time that the last look at where the memory lies took."),
     _gauge("guest_vcpus", "The guest's vCPUs."),
+    _gauge("guest_dedicated_vcpus", "Those of them that are planned on a CPU of their own."),
     _gauge("condition", "1 for the status that the condition has, 0 for the others.", "type", "status"),
     _gauge("start_up_seconds", "How long a step of the start took.", "step"),
     _gauge("loop_silence_seconds", "Time since the supervisor's loop last went round."),
@@ -78,6 +91,7 @@ METRICS = (
     _gauge("threads_drifted", "Threads that were not as planned at the last look; absent under --drift off.", "role"),
     _counter("drifts_total", "Threads found elsewhere than planned.", "role"),
     _counter("repairs_total", "Threads put back to where they were planned.", "role"),
+    _gauge("plan_optimal", "1 where it is proved that no placement scores better, else 0; absent without a score."),
     _gauge("cpuset_cpus", "CPUs in the container's cpuset."),
     _counter("cpuset_changes_total", "Changes of the container's cpuset since the start."),
     _gauge("cpus_exclusive", "1 for how well it is known that the CPUs are the guest's alone, else 0.", "evidence"),
@@ -168,9 +182,21 @@ def _guest_samples(snapshot: Snapshot, monotonic_s: float) -> Iterator[Sample]:
     yield from _state_set("guest_phase", Phase, snapshot.phase)
     yield _sample("guest_phase_start_time_seconds", snapshot.phase_since)
     yield _sample("guest_memory_bytes", snapshot.memory_bytes)
+    yield from _memory_samples(snapshot)
     yield _sample("guest_vcpus", snapshot.vcpus)
+    yield _sample("guest_dedicated_vcpus", len(snapshot.pinning.vcpus))
     yield from (_sample("start_up_seconds", step.seconds, step.name) for step in snapshot.start_up)
     yield _sample("loop_silence_seconds", max(monotonic_s - snapshot.beat_s, 0.0))
+
+
+def _memory_samples(snapshot: Snapshot) -> Iterator[Sample]:
+    for one in snapshot.memory:
+        cell = "" if one.share.cell is None else str(one.share.cell)
+        yield from (_sample("guest_memory_node_bytes", size, cell, str(node)) for node, size in one.bytes_on)
+        if one.share.node is not None:
+            yield _sample("guest_memory_elsewhere_bytes", sum(size for _, size in one.elsewhere), cell)
+    if snapshot.memory:
+        yield _sample("memory_look_seconds", snapshot.memory_look_s)
 
 
 def _condition_samples(snapshot: Snapshot) -> Iterator[Sample]:
@@ -189,6 +215,8 @@ def _pinning_samples(snapshot: Snapshot) -> Iterator[Sample]:
         yield from _by_kind("threads_drifted", Counter(drift.role.kind for drift in snapshot.drifts))
     yield from _by_kind("drifts_total", _times(snapshot.drift_counts))
     yield from _by_kind("repairs_total", _times(snapshot.repair_counts))
+    if snapshot.pinning.proof is not None:
+        yield _sample("plan_optimal", int(snapshot.pinning.proof.optimal))
     yield _sample("cpuset_cpus", len(CPUSet.parse(snapshot.cpuset)))
     yield _sample("cpuset_changes_total", snapshot.cpuset_changes)
     yield from _state_set("cpus_exclusive", Exclusivity, snapshot.exclusivity)

@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import groupby
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, NO_NODE, Host, Node
@@ -28,21 +29,24 @@ class State(StrEnum):
 
 
 class CPUBox(Struct, frozen=True, kw_only=True):
-    """One CPU and who is planned on it; `vcpus` and `iothreads` are sets of their ids."""
+    """One CPU and who is planned on it; `vcpus` (alone), `shared` vCPUs and `iothreads` are sets of their ids."""
 
     cpu: int
     state: State
     vcpus: CPUSet = CPUSet()
     emulator: bool = False
     iothreads: CPUSet = CPUSet()
+    shared: CPUSet = CPUSet()
+    vhost: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The occupants, short: "v0", "emu", "io1-3"; summed up where they are many."""
+        """The occupants, short: "v0", "~2-3" of those that share, "emu", "io1-3"; summed up where they are many."""
         words = [f"v{vcpu}" for vcpu in self.vcpus]
         if len(words) > _WORDS_MOST:
             words[_WORDS_MOST - 1 :] = [f"+{len(words) - _WORDS_MOST + 1}"]
-        words += ["emu"] * self.emulator
+        words += [f"~{part}" for part in str(self.shared).split(",") if part]
+        words += ["emu"] * self.emulator + ["vh"] * self.vhost
         words += [f"io{part}" for part in str(self.iothreads).split(",") if part]
         return tuple(words)
 
@@ -59,7 +63,13 @@ class CPUBox(Struct, frozen=True, kw_only=True):
     @property
     def sentence(self) -> str:
         """The occupants in words, or whose the CPU is."""
-        parts = [_listed("vCPU", self.vcpus), "emulator" * self.emulator, _listed("IOThread", self.iothreads)]
+        parts = [
+            _listed("vCPU", self.vcpus),
+            _listed("shared vCPU", self.shared),
+            "emulator" * self.emulator,
+            "vhost" * self.vhost,
+            _listed("IOThread", self.iothreads),
+        ]
         if occupants := ", ".join(part for part in parts if part):
             return f"{occupants} (offline)" if self.state is State.OFFLINE else occupants
         return "floating threads" if self.is_floating else self.state.value
@@ -183,6 +193,8 @@ def _placer(pinning: Pinning, host: Host) -> Callable[[int], CPUBox]:
             vcpus=CPUSet.of(vcpus.get(number, ())),
             emulator=number in emulator,
             iothreads=CPUSet.of(thread.iothread for thread in iothreads if number in thread.cpus),
+            vhost=number in pinning.vhost,
+            shared=CPUSet.of(pin.vcpu for pin in pinning.shared if number in pin.cpus),
         )
         return _with_state(box, State.OFFLINE if number not in online else _state(box, pinning))
 
@@ -190,18 +202,18 @@ def _placer(pinning: Pinning, host: Host) -> Callable[[int], CPUBox]:
 
 
 def _with_state(box: CPUBox, state: State) -> CPUBox:
-    return CPUBox(cpu=box.cpu, state=state, vcpus=box.vcpus, emulator=box.emulator, iothreads=box.iothreads)
+    return replace(box, state=state)
 
 
 def _state(box: CPUBox, pinning: Pinning) -> State:
     if box.vcpus:
         return State.OURS
-    if box.emulator or box.iothreads or box.cpu in pinning.housekeeping:
+    if box.emulator or box.iothreads or box.shared or box.cpu in pinning.housekeeping:
         return State.HOUSEKEEPING
     if box.cpu not in pinning.cpuset:
         return State.OTHERS
     is_unused = box.cpu in pinning.spare or not any(_floating(pinning))
-    return State.SPARE if pinning.vcpus and is_unused else State.OURS
+    return State.SPARE if (pinning.vcpus or pinning.shared) and is_unused else State.OURS
 
 
 def _is_everywhere(cpus: CPUSet, pinning: Pinning) -> bool:
@@ -209,7 +221,7 @@ def _is_everywhere(cpus: CPUSet, pinning: Pinning) -> bool:
 
 
 def _floating(pinning: Pinning) -> Iterator[str]:
-    if not pinning.vcpus:
+    if not pinning.vcpus and not pinning.shared:
         yield "all vCPUs"
     if _is_everywhere(pinning.emulator, pinning):
         yield "emulator"

@@ -23,6 +23,9 @@ class QEMULog:
         starts = "starting up libvirt version" in line
         if starts or self._in_command:
             self._in_command = starts or line.endswith("\\")
+            if starts:
+                # What came before was said by a QEMU of another life.
+                self._last.clear()
             return
         self._last.append(line)
         self._on_line(line)

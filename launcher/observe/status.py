@@ -10,7 +10,8 @@ from launcher import __version__
 from launcher.observe.schedstat import ThreadTimes, read_thread_times
 from launcher.planner.document import to_json
 from launcher.supervise.conditions import conditions, rfc3339
-from launcher.supervise.drift import required_threads
+from launcher.supervise.drift import planned_cpus, required_threads
+from launcher.supervise.memory_map import Whereabouts
 from launcher.supervise.roles import ObservedThread, ThreadKind
 from launcher.supervise.snapshot import Condition, ConditionStatus, ConditionType, Count, Snapshot
 
@@ -49,6 +50,7 @@ def status_document(snapshot: Snapshot, *, now: float, thread_times: Mapping[int
         "pid": snapshot.pid,
         "virt_type": snapshot.virt_type,
         "memory_bytes": snapshot.memory_bytes,
+        "memory": [_memory(one) for one in snapshot.memory],
         "phase": snapshot.phase.value,
         "phase_since": rfc3339(snapshot.phase_since),
         "conditions": [_condition(condition) for condition in recorded],
@@ -58,6 +60,7 @@ def status_document(snapshot: Snapshot, *, now: float, thread_times: Mapping[int
             "cpus": snapshot.cpuset,
             "source": snapshot.cpuset_source,
             "changes": snapshot.cpuset_changes,
+            "resized": snapshot.cpuset_resized,
             "exclusivity": snapshot.exclusivity.value,
             "exclusivity_reason": snapshot.exclusivity_reason,
         },
@@ -87,6 +90,16 @@ def starting_document(*, now: float) -> Document:
     }
 
 
+def _memory(one: Whereabouts) -> Document:
+    """Return where a cell's pages are, or, with neither cell nor node, those of a guest without cells."""
+    return {
+        "cell": one.share.cell,
+        "node": one.share.node,
+        "page_bytes": one.page_bytes,
+        "bytes_on": {str(node): size for node, size in one.bytes_on},
+    }
+
+
 def _condition(condition: Condition) -> Document:
     return {
         "type": condition.type.value,
@@ -99,9 +112,14 @@ def _condition(condition: Condition) -> Document:
 
 def _threads(snapshot: Snapshot, thread_times: Mapping[int, ThreadTimes]) -> list[Document]:
     required = required_threads(snapshot.pinning, snapshot.vcpus)
-    emulator = snapshot.pinning.emulator
+    pinning = snapshot.pinning
+    shared = {pin.vcpu for pin in pinning.shared}
     return [
-        _thread(thread, str(required.get(thread.role, emulator)), thread_times.get(thread.tid))
+        {
+            **_thread(thread, str(planned_cpus(thread.role, pinning, required)), thread_times.get(thread.tid)),
+            # Only a vCPU can be meant to wait for a CPU now and then.
+            **({"shared": True} if thread.role.kind is ThreadKind.VCPU and thread.role.number in shared else {}),
+        }
         for thread in snapshot.threads
     ]
 

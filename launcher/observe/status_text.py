@@ -67,6 +67,8 @@ def _head(status: StatusView, width: int) -> Iterator[str]:
         yield from _labelled(
             "cpuset", f"{cpuset.cpus}, read from {cpuset.source}{changes}, {cpuset.exclusivity}", width
         )
+        if cpuset.resized:
+            yield from _labelled("resized", cpuset.resized, width)
     if any(status.drifts.values()):
         told = f"{sum(status.drifts.values())} found, {sum(status.repairs.values())} repaired"
         yield from _labelled("drifts", told, width)
@@ -148,7 +150,8 @@ def _thread_ink(thread: ThreadView, rates: Mapping[int, _Rates]) -> Ink:
     if not thread.is_verified:
         return Ink.BAD
     waited = rates.get(thread.tid, _Rates()).waited or 0.0
-    return Ink.WARNING if waited > _NOTABLE_WAIT and thread.role.startswith("vcpu") else Ink.PLAIN
+    is_alone = thread.role.startswith("vcpu") and not thread.shared
+    return Ink.WARNING if waited > _NOTABLE_WAIT and is_alone else Ink.PLAIN
 
 
 def _cells(thread: ThreadView, rates: _Rates | None) -> tuple[str, ...]:
@@ -158,7 +161,8 @@ def _cells(thread: ThreadView, rates: _Rates | None) -> tuple[str, ...]:
         else (_percent(rates.ran), _percent(rates.waited))
     )
     last = "-" if thread.last_cpu is None else str(thread.last_cpu)
-    texts = map(printable, (thread.name, thread.role, thread.planned, thread.actual))
+    role = f"{thread.role}, shared" if thread.shared else thread.role
+    texts = map(printable, (thread.name, role, thread.planned, thread.actual))
     return (str(thread.tid), *texts, last, *times)
 
 

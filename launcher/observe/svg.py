@@ -227,7 +227,7 @@ def _kind(cpu: CPUBox) -> str:
 _MEANINGS = {
     "vcpu": "vCPU (v)",
     "shared": "vCPUs that share a CPU",
-    "housekeeping": "emulator (emu), IOThreads (io), housekeeping",
+    "housekeeping": "emulator (emu), IOThreads (io), shared vCPUs (~), housekeeping",
     "floating": "floating threads",
     "spare": "spare",
     "others": "others'",

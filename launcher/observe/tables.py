@@ -24,6 +24,7 @@ from launcher.observe.text import (
     wrapped_cpulist,
 )
 from launcher.planner.model import Cell, Pinning, VCPUPin
+from launcher.planner.terms import proof_in_words
 
 # Longer tables are summed up unless asked for in full: nobody reads 512 lines to see that all is well.
 MOST_LINES = 64
@@ -113,7 +114,7 @@ def placement_table(
     reasons = {reason.thread: reason.text for reason in pinning.reasons} if explain else {}
     is_summed = len(pinning.vcpus) > MOST_LINES and not full and not explain
     vcpus = _summed_vcpus(pinning) if is_summed else _vcpu_rows(pinning, reasons)
-    rows = [*vcpus, *_other_rows(pinning, host, reasons)]
+    rows = [*vcpus, *_shared_rows(pinning, host, reasons), *_other_rows(pinning, host, reasons)]
     lines = [
         *_head(pinning, width, most_lines=_MOST_LIST_LINES if is_summed else None),
         "",
@@ -155,6 +156,8 @@ def _foot(pinning: Pinning, width: int, *, colour: bool, most_lines: int | None)
         yield from _labelled_list("reserved", pinning.housekeeping, width, most_lines)
     if pinning.spare:
         yield from _labelled_list("spare", pinning.spare, width, most_lines)
+    if pinning.proof is not None:
+        yield from _labelled("proof", proof_in_words(pinning.proof), width)
     if pinning.degraded:
         yield from _labelled("degraded", "vCPUs share CPUs: the cpuset no longer suffices", width, colour=colour)
     for warning in pinning.warnings:
@@ -166,11 +169,22 @@ def _cell_in_words(cell: Cell) -> str:
 
 
 def _vcpu_rows(pinning: Pinning, reasons: dict[str, str]) -> Iterator[_Row]:
-    if not pinning.vcpus:
+    if not pinning.vcpus and not pinning.shared:
         yield _Row(cells=("vCPUs", str(pinning.cpuset), "", "", ""))
     for pin in pinning.vcpus:
         place = (str(pin.cpu), str(pin.core), str(pin.socket), str(pin.node))
         yield _Row(cells=(f"vCPU {pin.vcpu}", *place), remark=reasons.get(f"vcpu {pin.vcpu}", ""))
+
+
+def _shared_rows(pinning: Pinning, host: Host | None, reasons: dict[str, str]) -> Iterator[_Row]:
+    """Write the vCPUs that share their CPUs; neighbours on the same ones share a row unless reasons are told."""
+    for cpus, members in groupby(pinning.shared, lambda pin: pin.cpus):
+        place, ids = (str(cpus), *_place(cpus, host)), [pin.vcpu for pin in members]
+        if reasons:
+            for vcpu in ids:
+                yield _Row(cells=(f"vCPU {vcpu}, shared", *place), remark=reasons.get(f"vcpu {vcpu}", ""))
+            continue
+        yield _Row(cells=(f"{'vCPUs' if len(ids) > 1 else 'vCPU'} {CPUSet.of(ids)}, shared", *place))
 
 
 def _summed_vcpus(pinning: Pinning) -> Iterator[_Row]:
@@ -194,6 +208,8 @@ def _other_rows(pinning: Pinning, host: Host | None, reasons: dict[str, str]) ->
     """Write the emulator and the IOThreads; neighbours on the same CPUs share a row unless reasons are told."""
     place = (str(pinning.emulator), *_place(pinning.emulator, host))
     yield _Row(cells=("emulator", *place), remark=reasons.get("emulator", ""))
+    if pinning.vhost:
+        yield _Row(cells=("vhost", str(pinning.vhost), *_place(pinning.vhost, host)), remark=reasons.get("vhost", ""))
     for cpus, members in groupby(pinning.iothreads, lambda pin: pin.cpus):
         ids = [pin.iothread for pin in members]
         place = (str(cpus), *_place(cpus, host))

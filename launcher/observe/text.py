@@ -9,6 +9,9 @@ from enum import StrEnum
 
 # ECMA-48: a control sequence (CSI ... final byte), an operating system command (OSC ... BEL or ST), or a short escape.
 _ESCAPE = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[ -/]*[0-Z\\^-~]")
+# What takes a column each beside ASCII: Latin letters, and what pictures are drawn with (box drawings, blocks,
+# geometric shapes up to the first wide ones, a ballot x).
+_NARROW = re.compile("[ -~\u00a0-\u02ff\u2500-\u25fc\u2717]*")
 _TAB_COLUMNS = 8
 _CUT = "..."
 
@@ -57,7 +60,7 @@ def console_line(text: str) -> str:
 
 def columns(text: str) -> int:
     """Count the columns that this text takes: two for wide East Asian characters, none for combining ones."""
-    return len(text) if text.isascii() else sum(map(_columns_of, text))
+    return len(text) if text.isascii() or _NARROW.fullmatch(text) else sum(map(_columns_of, text))
 
 
 def cut(text: str, width: int) -> str:

@@ -30,6 +30,8 @@ class ThreadView(msgspec.Struct, frozen=True, kw_only=True):
     last_cpu: int | None = None
     ran_seconds: float | None = None
     waited_seconds: float | None = None
+    # A vCPU of a mixed guest that has no CPU of its own.
+    shared: bool = False
 
     @property
     def is_verified(self) -> bool:
@@ -44,6 +46,7 @@ class CPUSetView(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     changes: int
     exclusivity: str
+    resized: str = ""
 
 
 class StatusView(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,13 +10,14 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from launcher.host.model import CPU
-from launcher.planner.effort import Effort, TooLong
-from launcher.planner.rations import Share, Used, use_of
+from launcher.planner.optimum.effort import Effort, TooLong
+from launcher.planner.optimum.reserve import Reservation, combinations, reservations
+from launcher.planner.optimum.shelf import Shelf, refined, reserve, stack
+from launcher.planner.optimum.stock import Stock
+from launcher.planner.optimum.supply import Area
+from launcher.planner.rations import Share
 from launcher.planner.remainders import alone_or_paired, choice_count, most_groups
-from launcher.planner.reserve import Reservation, combinations, reservations
-from launcher.planner.shelf import Shelf, refined, reserve, stack
-from launcher.planner.stock import Stock
-from launcher.planner.supply import Area
+from launcher.planner.used import Used, use_of
 from launcher.vmi.guest import Topology
 
 # Choices of caches for the housekeeping of one node that are looked at, and steps of dividing its share among caches.

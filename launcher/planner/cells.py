@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -26,8 +27,8 @@ def lay_out_cells(vcpus: Sequence[CPU], memory: GuestMemory, host: Host) -> tupl
     for vcpu, cpu in enumerate(vcpus):
         by_node.setdefault(cpu.node, []).append(vcpu)
     nodes = tuple(sorted(by_node))
-    page_bytes = memory.huge_page_bytes or host.page_bytes
-    shares = _shares(_pages(memory, page_bytes), {node: len(by_node[node]) for node in nodes}, _free(memory, host))
+    page_bytes = memory.unit_bytes
+    shares = _shares(_pages(memory, page_bytes), {node: len(by_node[node]) for node in nodes}, free_pages(host, memory))
     return tuple(
         Cell(
             cell=cell,
@@ -41,41 +42,45 @@ def lay_out_cells(vcpus: Sequence[CPU], memory: GuestMemory, host: Host) -> tupl
 
 
 def missing_pages(cells: Sequence[Cell], memory: GuestMemory, host: Host) -> tuple[tuple[Cell, int], ...]:
-    """Name the cells whose node has fewer free huge pages than they need, each with the pages that are free."""
-    if memory.huge_page_bytes is None:
-        return ()
-    free = free_pages(host, memory.huge_page_bytes)
+    """Name the cells whose node has fewer free pages than they need, each with the pages that are free.
+
+    Without huge pages a page is the unit that the memory is dealt out in.
+    """
+    free = free_pages(host, memory)
     return tuple(
         (cell, free.get(cell.node, 0))
         for cell in cells
-        if cell.memory_bytes > free.get(cell.node, 0) * memory.huge_page_bytes
+        if cell.memory_bytes > free.get(cell.node, 0) * memory.unit_bytes
     )
 
 
-def free_pages(host: Host, page_bytes: int) -> Mapping[int, int]:
-    """Count the free huge pages of this size by node; a node without that size is left out."""
-    return {node.node: pages.free for node in host.nodes for pages in node.huge_pages if pages.size_bytes == page_bytes}
+def free_pages(host: Host, memory: GuestMemory) -> Mapping[int, int]:
+    """Count by node the free pages that may back this memory; all that it needs where nobody knows."""
+    whole = -(-memory.guest_bytes // memory.unit_bytes)
+    free = {node.node: node.bytes_to_be_had(memory.huge_page_bytes) for node in host.nodes}
+    return {node: whole if size is None else size // memory.unit_bytes for node, size in free.items()}
 
 
 def _pages(memory: GuestMemory, page_bytes: int) -> int:
     if memory.guest_bytes % page_bytes:
         guest, page = (Quantity.of_units(size, binary=True) for size in (memory.guest_bytes, page_bytes))
-        raise DoesNotFit(f"the guest's memory of {guest} is not a whole number of pages of {page}")
+        wanted = f"pages of {page}" if memory.huge_page_bytes else f"{page}, in which cells have their memory"
+        raise DoesNotFit(f"the guest's memory of {guest} is not a whole number of {wanted}")
     return memory.guest_bytes // page_bytes
 
 
 class PageSupply(Struct, frozen=True, kw_only=True):
-    """The pages that the guest's memory takes and those free by node (None where they are not counted)."""
+    """The pages that the guest's memory takes and those free by node."""
 
     pages: int
     guest_cores: int
-    free: Mapping[int, int] | None
+    free: Mapping[int, int]
 
     def free_on(self, node: int) -> int:
         """Count the free pages of a node, at most those of the guest."""
         if node == NO_NODE:
             return 0
-        return self.pages if self.free is None else min(self.pages, self.free.get(node, 0))
+        return min(self.pages, self.free.get(node, 0))
 
     def most(self, node: int, guest_cores: int) -> int | None:
         """Return the most pages that so many guest cores on the node may be given; None where their share is not free.
@@ -86,6 +91,10 @@ class PageSupply(Struct, frozen=True, kw_only=True):
             return 0
         share = self.pages * guest_cores // self.guest_cores
         return None if max(1, share) > self.free_on(node) else min(share + 1, self.free_on(node))
+
+    def most_cores(self, node: int, room: int) -> int:
+        """Count the guest cores, at most `room`, whose share of the pages is free on the node."""
+        return next((count for count in range(room, 0, -1) if self.most(node, count) is not None), 0)
 
     def suffices(self, guest_cores: Mapping[int, int]) -> bool:
         """Tell whether so many guest cores on each node can be given all pages together, and at least one each."""
@@ -99,10 +108,17 @@ def page_supply(guest: Guest, host: Host) -> PageSupply:
     """Count the pages that the guest needs and the host has free."""
     memory, topology = guest.memory, guest.cpu.topology
     return PageSupply(
-        pages=_pages(memory, memory.huge_page_bytes or host.page_bytes),
+        pages=_pages(memory, memory.unit_bytes),
         guest_cores=topology.sockets * topology.cores,
-        free=_free(memory, host),
+        free=free_pages(host, memory),
     )
+
+
+def cores_backed(guest: Guest, host: Host, cpus: Iterable[CPU]) -> dict[int, int]:
+    """Count the guest cores that each node may carry at most: those that it has room for, and pages."""
+    supply, threads = page_supply(guest, host), guest.cpu.topology.threads
+    room = Counter(cpu.node for cpu in cpus)
+    return {node: supply.most_cores(node, count // threads) for node, count in room.items()}
 
 
 def cores_by_pages(room: Mapping[int, int], supply: PageSupply) -> dict[int, int] | None:
@@ -148,17 +164,12 @@ class _Dealt(NamedTuple):
 _NONE = _Dealt(-1)
 
 
-def _free(memory: GuestMemory, host: Host) -> Mapping[int, int] | None:
-    """Count the free pages by node; None where the memory is not of huge pages, and so is not counted."""
-    return None if memory.huge_page_bytes is None else free_pages(host, memory.huge_page_bytes)
-
-
-def _shares(pages: int, weights: Mapping[int, int], free: Mapping[int, int] | None) -> dict[int, int]:
+def _shares(pages: int, weights: Mapping[int, int], free: Mapping[int, int]) -> dict[int, int]:
     total = sum(weights.values())
     shares = {node: pages * weight // total for node, weight in weights.items()}
 
     def rank(node: int) -> tuple[bool, bool, int, int]:
-        has_no_other = free is not None and shares[node] >= free.get(node, 0)
+        has_no_other = shares[node] >= free.get(node, 0)
         return bool(shares[node]), has_no_other, -(pages * weights[node] % total), node
 
     for node in sorted(weights, key=rank)[: pages - sum(shares.values())]:

@@ -13,11 +13,15 @@ class CPUDemand(Struct, frozen=True, kw_only=True):
     vcpus: int
     emulator: int = 0
     pool_iothreads: int = 0
+    # For all vCPUs of a mixed guest together that have no CPU of their own.
+    shared: int = 0
+    # For vhost's threads.
+    vhost: int = 0
 
     @property
     def housekeeping(self) -> int:
-        """The CPUs reserved for the emulator and the IOThread pool."""
-        return self.emulator + self.pool_iothreads
+        """The CPUs reserved for the emulator, the IOThread pool, vCPUs that share, and vhost."""
+        return self.emulator + self.pool_iothreads + self.shared + self.vhost
 
     @property
     def total(self) -> int:
@@ -26,11 +30,16 @@ class CPUDemand(Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         """Return the sum in words: "4 vCPUs + 1 for the emulator + 2 for IOThreads"."""
-        parts = [f"{self.vcpus} {'vCPU' if self.vcpus == 1 else 'vCPUs'}"]
+        dedicated = "dedicated " if self.shared else ""
+        parts = [f"{self.vcpus} {dedicated}{'vCPU' if self.vcpus == 1 else 'vCPUs'}"]
         if self.emulator:
             parts.append(f"{self.emulator} for the emulator")
         if self.pool_iothreads:
             parts.append(f"{self.pool_iothreads} for IOThreads")
+        if self.shared:
+            parts.append(f"{self.shared} for the vCPUs that share")
+        if self.vhost:
+            parts.append(f"{self.vhost} for vhost")
         return " + ".join(parts)
 
 
@@ -45,7 +54,10 @@ def cpu_demand(guest: Guest) -> CPUDemand:
     if not guest.cpu.dedicated:
         return CPUDemand(vcpus=vcpus)
     pool = guest.io_threads.pool_count if guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL else 0
-    return CPUDemand(vcpus=vcpus, emulator=_emulator_cpus(guest, vcpus + pool), pool_iothreads=pool)
+    placed, shared = len(guest.cpu.placed_vcpus), guest.cpu.shared_cpus
+    vhost = guest.cpu.vhost_cpus
+    emulator = _emulator_cpus(guest, placed + pool + shared + vhost)
+    return CPUDemand(vcpus=placed, emulator=emulator, pool_iothreads=pool, shared=shared, vhost=vhost)
 
 
 def _emulator_cpus(guest: Guest, others: int) -> int:

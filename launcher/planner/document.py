@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import asdict
 
 from launcher.cpuset import CPUSet
-from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, Score, VCPUPin
+from launcher.planner.model import Cell, IOThreadPin, Pinning, Proof, Reason, Score, SharedPin, VCPUPin
 
 T = TypeVar("T")
 
@@ -32,7 +32,10 @@ def to_json(pinning: Pinning) -> str:
             "source": pinning.source,
             "housekeeping": str(pinning.housekeeping),
             "score": None if pinning.score is None else asdict(pinning.score),
+            "proof": _proof_document(pinning.proof),
             "degraded": pinning.degraded,
+            "vhost": str(pinning.vhost),
+            "shared_vcpus": {str(pin.vcpu): str(pin.cpus) for pin in pinning.shared},
         }
     )
 
@@ -55,9 +58,13 @@ def from_json(text: str) -> Pinning:
         housekeeping=_cpus(document, "housekeeping"),
         spare=_cpus(document, "spare"),
         score=_score(document),
+        proof=_proof(document),
         degraded=_flag(document, "degraded"),
         warnings=_each(document, "warnings", _line),
         reasons=_each(document, "reasons", _reason),
+        shared=_shared(document),
+        # Likewise.
+        vhost=_cpus(document, "vhost") if "vhost" in document else CPUSet(),
     )
 
 
@@ -139,9 +146,17 @@ def _iothreads(document: object) -> tuple[IOThreadPin, ...]:
     return tuple(IOThreadPin(iothread=_identifier(key), cpus=_cpus(value, key)) for key in value)
 
 
-def _identifier(key: str) -> int:
+def _shared(document: Mapping[str, object]) -> tuple[SharedPin, ...]:
+    """Read the vCPUs that share; a record of a launcher that knew of none has no such key."""
+    value = document.get("shared_vcpus", {})
+    if not isinstance(value, Mapping):
+        raise _wrong("shared_vcpus", value, "an object")
+    return tuple(SharedPin(vcpu=_identifier(key, "shared_vcpus"), cpus=_cpus(value, key)) for key in value)
+
+
+def _identifier(key: str, where: str = "iothreads") -> int:
     if not (key.isascii() and key.isdigit()):
-        raise ValueError(f"iothreads: {key!r} is not an IOThread id")
+        raise ValueError(f"{where}: {key!r} is not {'an IOThread' if where == 'iothreads' else 'a vCPU'} id")
     return int(key)
 
 
@@ -167,6 +182,21 @@ def _score(document: object) -> Score | None:
         return None
     terms = {key: _number(value, key) for key in _SCORE_FIELDS}
     return Score(**terms)
+
+
+def _proof_document(proof: Proof | None) -> dict[str, object] | None:
+    if proof is None:
+        return None
+    return {"optimal": True} if proof.optimal else asdict(proof)
+
+
+def _proof(document: object) -> Proof | None:
+    value = _member(document, "proof")
+    if value is None:
+        return None
+    if _flag(value, "optimal"):
+        return Proof(optimal=True)
+    return Proof(optimal=False, term=_text(value, "term"), at_most_off_by=_number(value, "at_most_off_by"))
 
 
 def _reason(value: object) -> Reason:

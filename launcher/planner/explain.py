@@ -3,36 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, Host
-from launcher.planner.demand import cpu_demand
 from launcher.planner.model import Reason, Score
-from launcher.planner.placement import Placement
+from launcher.planner.ownership import Ownership, demand_over
 from launcher.planner.refusal import parity_advice
 from launcher.planner.roles import Roles
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 
+if TYPE_CHECKING:
+    from launcher.planner.optimum.placement import Placement
 
-def explain(guest: Guest, host: Host, usable: Sequence[CPU], placement: Placement, roles: Roles) -> tuple[Reason, ...]:
+# A cpuset that is the guest's own as a whole.
+_UNDIVIDED = Ownership(own=CPUSet())
+
+
+def explain(
+    guest: Guest,
+    host: Host,
+    usable: Sequence[CPU],
+    placement: Placement,
+    roles: Roles,
+    *,
+    ownership: Ownership = _UNDIVIDED,
+) -> tuple[Reason, ...]:
     """Give one sentence for the whole and one for each thread; every one states facts of this placement."""
-    occupied = _occupied(placement)
+    occupied = _occupied(guest, placement)
     reasons = [Reason(thread="placement", text=score_in_words(placement.score))]
-    advice = parity_advice(host, cpu_demand(guest))
+    advice = parity_advice(host, demand_over(guest, ownership.common))
     if advice:
         reasons.append(Reason(thread="placement", text=advice))
     reasons += _vcpu_reasons(guest, placement, _by_core(usable), occupied)
-    return (*reasons, *explain_roles(guest, usable, placement, roles))
+    return (*reasons, *explain_roles(guest, usable, placement, roles, ownership=ownership))
 
 
-def explain_roles(guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles) -> tuple[Reason, ...]:
+def explain_roles(
+    guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles, *, ownership: Ownership = _UNDIVIDED
+) -> tuple[Reason, ...]:
     """Give one sentence for the emulator and one for each IOThread."""
-    emulator = _emulator_reason(guest, usable, placement, roles, _occupied(placement))
-    return (Reason(thread="emulator", text=emulator), *_iothread_reasons(guest, placement, roles))
+    if ownership.common and roles.emulator <= ownership.common:
+        text = f"{_cpus(roles.emulator)}, not of the guest's own by {ownership.source}"
+    else:
+        text = _emulator_reason(guest, usable, placement, roles, _occupied(guest, placement))
+    return (
+        *_shared_reasons(placement, roles, ownership),
+        Reason(thread="emulator", text=text),
+        *_iothread_reasons(guest, placement, roles, ownership),
+        *([Reason(thread="vhost", text=f"{_cpus(roles.vhost)} for vhost's threads alone")] if roles.vhost else []),
+    )
 
 
-def _occupied(placement: Placement) -> Mapping[int, str]:
-    return {cpu.cpu: f"vCPU {vcpu}" for vcpu, cpu in enumerate(placement.vcpus)}
+def _shared_reasons(placement: Placement, roles: Roles, ownership: Ownership) -> Iterator[Reason]:
+    alone = CPUSet.of(cpu.cpu for cpu in placement.vcpus)
+    for pin in roles.shared:
+        others = [f"vCPU {other.vcpu}" for other in roles.shared if other.vcpu != pin.vcpu and other.cpus & pin.cpus]
+        others += ["the emulator"] if roles.emulator & pin.cpus else []
+        where = f", not of the guest's own by {ownership.source}" if pin.cpus <= ownership.common else ""
+        beside = "; these are other vCPUs' own: the cpuset has no CPU left" if pin.cpus & alone else ""
+        with_whom = f"shared with {' and '.join(others)}" if others else "shared with QEMU's own threads"
+        yield Reason(thread=f"vcpu {pin.vcpu}", text=f"{_cpus(pin.cpus)}, {with_whom}{where}{beside}")
+
+
+def _occupied(guest: Guest, placement: Placement) -> Mapping[int, str]:
+    return {cpu.cpu: f"vCPU {vcpu}" for vcpu, cpu in zip(guest.cpu.placed_vcpus, placement.vcpus, strict=True)}
 
 
 def score_in_words(score: Score) -> str:
@@ -61,11 +96,11 @@ def _by_core(usable: Iterable[CPU]) -> Mapping[int, list[CPU]]:
 def _vcpu_reasons(
     guest: Guest, placement: Placement, cores: Mapping[int, Sequence[CPU]], occupied: Mapping[int, str]
 ) -> Iterator[Reason]:
-    threads = guest.cpu.topology.threads
+    threads, ids = guest.cpu.topology.threads, guest.cpu.placed_vcpus
     reserved = {cpu.core: cpu.cpu for cpu in placement.housekeeping}
     for start in range(0, len(placement.vcpus), threads):
         members = placement.vcpus[start : start + threads]
-        shape = _guest_core_shape(start // threads, members) if threads > 1 else ""
+        shape = _guest_core_shape(ids[start] // threads, members) if threads > 1 else ""
         for offset, cpu in enumerate(members):
             text = shape or _alone_or_not(cpu, cores[cpu.core], occupied)
             if cpu.core in reserved:
@@ -73,7 +108,7 @@ def _vcpu_reasons(
                     f"; beside housekeeping CPU {reserved[cpu.core]}, because the places away from housekeeping that "
                     "rank before this one are all taken"
                 )
-            yield Reason(thread=f"vcpu {start + offset}", text=f"CPU {cpu.cpu}: {text}")
+            yield Reason(thread=f"vcpu {ids[start + offset]}", text=f"CPU {cpu.cpu}: {text}")
 
 
 def _guest_core_shape(number: int, members: Sequence[CPU]) -> str:
@@ -111,6 +146,14 @@ def _emulator_reason(
         return (
             f"{listed} to the emulator alone (isolateEmulatorThread): {_neighbours(roles.emulator, usable, occupied)}"
         )
+    if any(pin.cpus & roles.emulator for pin in roles.shared) and not roles.emulator & CPUSet.of(occupied):
+        return f"{listed}, with the vCPUs that share"
+    carrying = [occupied[cpu] for cpu in roles.emulator if cpu in occupied]
+    if carrying and len(roles.emulator) < len(usable):
+        why = "isolated CPUs move no thread" if roles.is_single else "it keeps off realtime vCPUs and isolated CPUs"
+        return f"{listed}, beside {', '.join(carrying)}: no CPU is left over for the emulator, and {why}"
+    if roles.is_single:
+        return f"{listed} of those left over by the vCPUs, one alone: they are isolated, and no thread is moved there"
     if len(roles.emulator) == len(usable):
         return f"{listed}, the whole cpuset: no CPU is left over for the emulator"
     quiet = {cpu.core for cpu in placement.vcpus}.isdisjoint(cpu.core for cpu in usable if cpu.cpu in roles.emulator)
@@ -129,7 +172,7 @@ def _neighbours(cpus: CPUSet, usable: Sequence[CPU], occupied: Mapping[int, str]
     return "no vCPU is on its core"
 
 
-def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles) -> Iterator[Reason]:
+def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles, ownership: Ownership) -> Iterator[Reason]:
     pool = guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL
     reserved = CPUSet.of(cpu.cpu for cpu in placement.housekeeping)
     for pin in roles.iothreads:
@@ -137,8 +180,12 @@ def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles) -> Itera
             text = f"{_cpus(pin.cpus)} of its own, out of the supplemental pool's"
         elif pool:
             text = f"{_cpus(pin.cpus)}, as the emulator: the cpuset has no CPU left for the supplemental pool"
+        elif pin.cpus <= ownership.common:
+            text = f"{_cpus(pin.cpus)}, as the emulator: not of the guest's own CPUs"
         elif guest.cpu.isolate_emulator_thread:
             text = f"{_cpus(pin.cpus)}, the emulator's: an isolated emulator takes the IOThreads with it"
+        elif roles.is_single:
+            text = f"{_cpus(pin.cpus)} alone: it could float on isolated CPUs only, where no thread is moved"
         else:
             text = f"{_cpus(pin.cpus)}, as the emulator: the guest asks for no CPU of its own for IOThreads"
         yield Reason(thread=f"iothread {pin.iothread}", text=text)

@@ -17,6 +17,13 @@ class VCPUPin(Struct, frozen=True, kw_only=True):
     node: int
 
 
+class SharedPin(Struct, frozen=True, kw_only=True):
+    """The host CPUs of a vCPU of a mixed guest that has none of its own, which it shares with others."""
+
+    vcpu: int
+    cpus: CPUSet
+
+
 class IOThreadPin(Struct, frozen=True, kw_only=True):
     """The host CPUs of one IOThread (libvirt's ids, from 1)."""
 
@@ -46,6 +53,17 @@ class Score(Struct, frozen=True, kw_only=True, order=True):
     cache_crossings: int = 0
 
 
+class Proof(Struct, frozen=True, kw_only=True):
+    """Whether it is proved that no placement scores better; if not, the first term where one may, and by how much.
+
+    After a replan: no placement that moves as few vCPUs.
+    """
+
+    optimal: bool
+    term: str | None = None
+    at_most_off_by: int | None = None
+
+
 class Reason(Struct, frozen=True, kw_only=True):
     """Why one thread is where it is; `thread` is "vcpu 3", "emulator", "iothread 1" or "placement" for the whole."""
 
@@ -56,9 +74,13 @@ class Reason(Struct, frozen=True, kw_only=True):
 class Pinning(Struct, frozen=True, kw_only=True):
     """The placement: pins ascending by id, over `cpuset` as read from `source`.
 
-    `vcpus` is empty where the guest has no dedicated CPUs; its vCPUs may then use the whole cpuset.
-    `housekeeping` holds the CPUs reserved for the emulator and pool IOThreads, `spare` those that nothing uses.
-    `degraded` means that vCPUs share CPUs because the cpuset no longer suffices; only a replan makes it so.
+    `vcpus` is empty where the guest has no dedicated CPUs; its vCPUs may then use the whole cpuset. `shared` are those
+    of a mixed guest that have no CPU of their own.
+    `housekeeping` holds the CPUs reserved for the emulator, IOThread pool, `shared` and `vhost`; nothing uses the
+    `spare` ones.
+    `score` and `proof` are those of a guest with dedicated CPUs; a degraded plan has no proof.
+    `degraded` means that vCPUs share CPUs which were to be theirs alone, because the cpuset no longer suffices; only a
+    replan makes it so.
     """
 
     cpuset: CPUSet
@@ -70,15 +92,19 @@ class Pinning(Struct, frozen=True, kw_only=True):
     housekeeping: CPUSet = CPUSet()
     spare: CPUSet = CPUSet()
     score: Score | None = None
+    proof: Proof | None = None
     degraded: bool = False
     warnings: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
+    shared: tuple[SharedPin, ...] = ()
+    # CPUs for vhost's threads alone; none where they run with the emulator.
+    vhost: CPUSet = CPUSet()
 
     @property
     def launcher(self) -> CPUSet:
         """The CPUs for the launcher's own threads: the emulator's, or the IOThread pool's if that spares the vCPUs."""
         pinned = CPUSet.of(pin.cpu for pin in self.vcpus)
-        apart = self.housekeeping - pinned
+        apart = (self.housekeeping - pinned - self.vhost) or self.housekeeping - pinned
         return apart if apart and self.emulator & pinned else self.emulator
 
     def vcpu_cpus(self, vcpu: int) -> CPUSet:
@@ -86,4 +112,4 @@ class Pinning(Struct, frozen=True, kw_only=True):
         for pin in self.vcpus:
             if pin.vcpu == vcpu:
                 return CPUSet.of((pin.cpu,))
-        return self.cpuset
+        return next((pin.cpus for pin in self.shared if pin.vcpu == vcpu), self.cpuset)

@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from launcher.host.model import CPU
 from launcher.planner.carving import Carving, carvings, joined
 from launcher.planner.cells import PageSupply
-from launcher.planner.effort import Effort, TooLong
-from launcher.planner.placement import Placement, caches_span_nodes, place, scored
+from launcher.planner.optimum.effort import Effort, TooLong
+from launcher.planner.optimum.placement import Placement, caches_span_nodes, place, scored
+from launcher.planner.optimum.seating import number_vcpus
+from launcher.planner.optimum.supply import Area, coarse_areas, free_cores
 from launcher.planner.rations import Ration, Share, rations
-from launcher.planner.seating import number_vcpus
-from launcher.planner.supply import Area, coarse_areas, free_cores
 from launcher.vmi.guest import Topology
 
 # Steps of the whole search, and what carving a node, putting carvings together and seating one count as.

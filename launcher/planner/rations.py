@@ -14,17 +14,15 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from launcher.planner.cells import PageSupply
-from launcher.planner.effort import Effort
+from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.reserve import Reservation, reservations
+from launcher.planner.optimum.supply import Area
 from launcher.planner.remainders import most_groups
-from launcher.planner.reserve import Reservation, reservations
-from launcher.planner.stock import Stock
-from launcher.planner.supply import Area
+from launcher.planner.used import use_of
 from launcher.vmi.guest import Topology
 
 # Sums of the tables for the nodes to come that take as long as a step of the search.
 _SUMS_A_STEP = 20
-# Terms 2 and 3 are fields of one number, the price: they add and compare at once.
-_FIELD = 14
 
 
 class Share(NamedTuple):
@@ -39,24 +37,6 @@ class Ration(NamedTuple):
 
     terms: tuple[int, int, int]
     shares: tuple[Share, ...]
-
-
-class Used(NamedTuple):
-    """What is used of a stock: places for whole guest cores, the same beside housekeeping, loose CPUs, the same."""
-
-    whole: int
-    whole_beside: int
-    loose: int
-    loose_beside: int
-
-    def cpus(self, threads: int) -> int:
-        """Count the CPUs."""
-        return threads * (self.whole + self.whole_beside) + self.loose + self.loose_beside
-
-    def price(self, threads: int) -> int:
-        """Return terms 2 and 3 as one number."""
-        splits = (self.loose + self.loose_beside) // threads
-        return splits << _FIELD | threads * self.whole_beside + self.loose_beside
 
 
 class _Option(NamedTuple):
@@ -102,15 +82,6 @@ class _Problem(Struct, frozen=True, kw_only=True):
     options: tuple[tuple[_Option, ...], ...]
     like_last: tuple[bool, ...]
     tails: tuple[_Tail, ...]
-
-
-def use_of(stock: Stock, guest_cores: int, threads: int) -> Used | None:
-    """Use a stock for so many guest cores, what costs least in terms 2 and 3 first; None where it is too small."""
-    whole = min(guest_cores, stock.whole)
-    beside = min(guest_cores - whole, stock.whole_beside)
-    cpus = threads * (guest_cores - whole - beside)
-    loose = min(cpus, stock.loose)
-    return Used(whole, beside, loose, cpus - loose) if cpus <= stock.looses else None
 
 
 def rations(

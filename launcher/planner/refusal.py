@@ -8,17 +8,26 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.demand import CPUDemand
-from launcher.planner.supply import free_cores
+from launcher.planner.model import Cell
+from launcher.planner.ownership import Ownership
 from launcher.quantity import Quantity
 from launcher.vmi.guest import Guest
 
 PARITY_ANNOTATION = "alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity"
 
 
-def too_few_cpus(host: Host, allowed: AllowedCPUs, demand: CPUDemand) -> DoesNotFit:
-    """Say that the cpuset is too small, by how much, and which `limits.cpu` cures it."""
+def too_few_cpus(host: Host, allowed: AllowedCPUs, demand: CPUDemand, ownership: Ownership) -> DoesNotFit:
+    """Say that the cpuset, or what of it is the guest's own, is too small, and which `limits.cpu` cures it."""
     usable = allowed.cpus & host.online
     absent = allowed.cpus - usable
+    if ownership.source:
+        own = ownership.own & usable
+        common = f", common {ownership.common}" if ownership.common else ""
+        return DoesNotFit(
+            f"the guest needs {demand.total} CPUs of its own ({demand}), found {len(own)} ({own or 'none'}{common}; "
+            f"{ownership.source} of {allowed.cpus}, read from {allowed.source}): request limits.cpu: "
+            f"{demand.total + len(ownership.common & _housekeeping(allowed))}"
+        )
     message = (
         f"the guest needs {demand.total} CPUs ({demand}), found {len(usable)} ({usable}, read from {allowed.source})"
         f"{f'; CPUs {absent} of that cpuset are not online here' if absent else ''}"
@@ -26,6 +35,11 @@ def too_few_cpus(host: Host, allowed: AllowedCPUs, demand: CPUDemand) -> DoesNot
     )
     advice = parity_advice(host, demand)
     return DoesNotFit(f"{message}; {advice}" if advice else message)
+
+
+def _housekeeping(allowed: AllowedCPUs) -> CPUSet:
+    """Return the container's own CPUs that interrupts take: they are among those that it requests."""
+    return CPUSet() if allowed.owners.housekeeping is None else allowed.owners.housekeeping.cpus
 
 
 def parity_advice(host: Host, demand: CPUDemand) -> str | None:
@@ -43,6 +57,9 @@ def parity_advice(host: Host, demand: CPUDemand) -> str | None:
 
 
 def _has_two_threads(cpus: Iterable[CPU]) -> bool:
+    # Only for what is refused.
+    from launcher.planner.optimum.supply import free_cores  # noqa: PLC0415
+
     return any(len(core.cpus) == 2 for core in free_cores(cpus))
 
 
@@ -70,6 +87,19 @@ def too_few_pages(node: int, needed: int, free: int, page_bytes: int) -> DoesNot
     return DoesNotFit(
         f"node {node} has {free} free huge pages of {size}, the guest's cell there needs {needed}: "
         f"free or reserve {needed - free} more on that node"
+    )
+
+
+def too_little_memory(cell: Cell, available_bytes: int) -> DoesNotFit:
+    """Say which node has less memory left than the guest's cell on it needs: bound to it, the guest would be killed."""
+    needed, available, missing = (
+        Quantity.of_units(size, binary=True)
+        for size in (cell.memory_bytes, available_bytes, cell.memory_bytes - available_bytes)
+    )
+    return DoesNotFit(
+        f"node {cell.node} has {available} of memory to be had, the guest's cell {cell.cell} there needs {needed}: "
+        f"free {missing} on that node, give the container CPUs of a node that has more, or make the guest smaller "
+        "(spec.domain.memory.guest)"
     )
 
 

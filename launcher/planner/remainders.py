@@ -31,14 +31,6 @@ def most_groups(numbers: Sequence[int], size: int, limit: int = _CHOICE_LIMIT) -
     return groups + _longest_chain(left, numbers, size)
 
 
-def subset_sums(numbers: Sequence[int]) -> list[int]:
-    """Add up every choice of the numbers; the choice is the bit mask that is the position."""
-    sums = [0]
-    for number in numbers:
-        sums += [before + number for before in sums]
-    return sums
-
-
 def _mask(indices: Sequence[int]) -> int:
     return sum(1 << index for index in indices)
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
-from launcher.planner.effort import Effort
 from launcher.planner.model import Score
+from launcher.planner.optimum.effort import Effort
 from launcher.planner.score import score
 from launcher.planner.vacancies import VacancySearch
 from launcher.vmi.guest import Topology
@@ -39,10 +40,11 @@ class Vacancy(Struct, frozen=True, kw_only=True):
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
-    """The CPU of every vCPU, by id, and the housekeeping CPUs, ascending."""
+    """The CPU of every vCPU, by id, the housekeeping CPUs, ascending, and whether every choice was excluded."""
 
     vcpus: tuple[CPU, ...]
     housekeeping: tuple[CPU, ...]
+    is_least: bool = False
 
 
 # One choice: the movers' CPUs in their order, then the housekeeping's.
@@ -62,16 +64,41 @@ def resettle(vacancy: Vacancy, topology: Topology) -> Settlement:
     choices = list(islice(_choices(vacancy, topology), limit + 1))
     if len(choices) <= limit:
         best = min(choices, key=lambda choice: _merit(vacancy, choice, topology))
-    else:
-        best = _bettered(vacancy, _improved(vacancy, _near(vacancy, topology), topology, limit), topology)
-    return _settlement(vacancy, best)
+        return _settlement(vacancy, best, is_least=True)
+    best, ended = _bettered(vacancy, _improved(vacancy, _near(vacancy, topology), topology, limit), topology)
+    return _settlement(vacancy, best, is_least=ended)
 
 
-def _settlement(vacancy: Vacancy, choice: _Choice) -> Settlement:
+def resettle_quietly(vacancy: Vacancy, topology: Topology, quiet: CPUSet) -> Settlement:
+    """Choose as `resettle` does, the movers' CPUs among the quiet ones where these suffice, no farther from memory.
+
+    Housekeeping has the others then, first those that it had.
+    """
+    anywhere = resettle(vacancy, topology)
+    calm = tuple(cpu for cpu in vacancy.free if cpu.cpu in quiet)
+    loud = [cpu for cpu in vacancy.free if cpu.cpu not in quiet]
+    apart = sorted(loud, key=lambda cpu: (cpu.cpu not in vacancy.preferred, cpu.cpu))[: vacancy.housekeeping]
+    still = vacancy.housekeeping - len(apart)
+    if not vacancy.movers or not loud or len(calm) < len(vacancy.movers) + still:
+        return anywhere
+    fixed = (*vacancy.fixed_housekeeping, *apart)
+    found = resettle(replace(vacancy, free=calm, housekeeping=still, fixed_housekeeping=fixed), topology)
+    return anywhere if _away(found, vacancy) > _away(anywhere, vacancy) else found
+
+
+def _away(settled: Settlement, vacancy: Vacancy) -> int:
+    """Count the vCPUs that are not on the node of their cell."""
+    homes = vacancy.home_nodes
+    return sum(cpu.node != homes.get(vcpu, cpu.node) for vcpu, cpu in enumerate(settled.vcpus))
+
+
+def _settlement(vacancy: Vacancy, choice: _Choice, *, is_least: bool = False) -> Settlement:
     count = len(vacancy.movers)
     chosen = {**vacancy.kept, **dict(zip(vacancy.movers, choice[:count], strict=True))}
     housekeeping = sorted((*vacancy.fixed_housekeeping, *choice[count:]), key=lambda cpu: cpu.cpu)
-    return Settlement(vcpus=tuple(chosen[vcpu] for vcpu in range(len(chosen))), housekeeping=tuple(housekeeping))
+    return Settlement(
+        vcpus=tuple(chosen[vcpu] for vcpu in range(len(chosen))), housekeeping=tuple(housekeeping), is_least=is_least
+    )
 
 
 def _merit(vacancy: Vacancy, choice: _Choice, topology: Topology) -> _Merit:
@@ -177,8 +204,8 @@ def _improved(vacancy: Vacancy, start: _Choice, topology: Topology, limit: int) 
     return best
 
 
-def _bettered(vacancy: Vacancy, start: _Choice, topology: Topology) -> _Choice:
-    """Look for a choice that is better by the score than what the local search found, within an effort."""
+def _bettered(vacancy: Vacancy, start: _Choice, topology: Topology) -> tuple[_Choice, bool]:
+    """Look for a choice that is better by the score than the local search's, and tell whether the effort sufficed."""
     guests = _guests_by_core(vacancy, topology)
     search = VacancySearch(
         kept=vacancy.kept,
@@ -190,7 +217,7 @@ def _bettered(vacancy: Vacancy, start: _Choice, topology: Topology) -> _Choice:
         distinct=lambda taken: _distinct(vacancy, taken, guests),
         effort=Effort(steps=min(_BETTERING_EFFORT, _BETTERING_WORK // topology.vcpus)),
     )
-    return search.bettered(start)
+    return search.bettered(start), search.ended
 
 
 def _neighbours(vacancy: Vacancy, choice: _Choice) -> Iterator[_Choice]:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from msgspec import Struct, field
 
 from launcher.host.model import CPU
-from launcher.planner.effort import Effort, TooLong
+from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.vmi.guest import Topology
 
 # The CPUs of the movers in their order, then the housekeeping's.
@@ -30,6 +30,8 @@ class VacancySearch(Struct):
     distinct: Callable[[Choice], Iterable[CPU]]
     effort: Effort
     best: Choice = ()
+    # Whether the last search was not cut short by its effort.
+    ended: bool = False
     least: _Terms = (0, 0, 0, 0, 0, 0, 0)
     kept_on_core: Counter[int] = field(default_factory=Counter)
     kept_nodes: frozenset[int] = frozenset()
@@ -41,6 +43,7 @@ class VacancySearch(Struct):
         self.best, self.least = start, self._terms(start)
         with suppress(TooLong):
             self._extend(())
+            self.ended = True
         return self.best
 
     def _extend(self, taken: Choice) -> None:

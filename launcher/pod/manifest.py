@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import PurePath
 from typing import cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from launcher.errors import Fault, InvalidVMI
+from launcher.host.network_status import ANNOTATION, FILE, FOLDER
 from launcher.kubelet.requests import ContainerRequests, PodRequests, requests_of
-from launcher.pod.names import bounded_name
+from launcher.pod.claims import claims_of
+from launcher.pod.companions import applied_of, block_volumes_of, manifest_text, network_resources
+from launcher.pod.foretold import foretold
+from launcher.pod.metadata import CONTAINER, metadata_of, object_name, pod_metadata
 from launcher.pod.options import PodOptions
 from launcher.pod.part import Part, Tree, joined
+from launcher.pod.probes import probes_of
 from launcher.pod.resources import Resources, launcher_resources
+from launcher.pod.scheduling import identity_of, names_of, scheduling_of
+from launcher.pod.scratch import CACHE_MEBIBYTES, TEMPORARY_MEBIBYTES, Scratch, scratch_of
 from launcher.pod.security import container_security, pod_security
-from launcher.pod.storage import has_relative_paths, storage_of
-from launcher.pod.warnings import warnings
+from launcher.pod.standards import refusals_of, standards_in_words, warnings_of
+from launcher.pod.storage import has_relative_paths, holds_user_data, storage_of
+from launcher.pod.warnings import memory_policy_in_words, warnings
 from launcher.pod.yaml_text import to_yaml
 from launcher.vmi.guest import Guest
+from launcher.vmi.guest_storage import HostMetrics
 from launcher.vmi.load import Admitted
-from launcher.vmi.manifest import Document, Value
+from launcher.vmi.manifest import Document, Value, name_of
 from launcher.vmi.schema import VirtualMachineInstance
+from launcher.vmi.schema_devices import VirtualMachineInstanceResourceClaim
 
-# The launcher's container, as KubeVirt calls it.
-CONTAINER = "compute"
 MANIFEST_FOLDER = "/etc/virt-launcher"
 MANIFEST_FILE = "vmi.yaml"
 ROOT = "/var/run/virt-launcher"
@@ -34,23 +44,33 @@ GRACE_MARGIN_S = 15
 # KubeVirt's default for a guest that says nothing, and the launcher's (--grace-period).
 DEFAULT_GRACE_S = 30
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+# What Kubernetes takes as the name of a port (IsValidPortName); a longer one of the guest's is nobody's to use.
+_PORT_NAME = re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[a-z0-9-]{0,13}[a-z0-9])?", re.ASCII)
 # Volumes of the Pod whose names are taken; the guest's are called volume-<name> and host-<n>.
+SHARED_CACHE = "/var/run/virt-launcher-cache"
+_SHARED_CACHE = "shared-cache"
 _ROOT, _CACHE, _TEMPORARY, _HUGE_PAGES, _MANIFEST = "root", "capability-cache", "tmp", "hugepages", "vmi"
+_NETWORK_STATUS = "network-status"
 
 
 class PodManifest(Struct, frozen=True, kw_only=True):
-    """The two objects as Kubernetes takes them; in words how the launcher's requests came about, and what is amiss."""
+    """The objects as Kubernetes takes them; in words how the launcher's requests came about, and what is amiss.
 
-    config_map: Tree
+    `carrier` is the ConfigMap that brings the manifest into the Pod, or a Secret where it holds user data; `claims` are
+    those that the manifest's DataVolumes would make, `companions` objects of the same stream that the Pod names.
+    """
+
+    carrier: Tree
     pod: Tree
+    claims: tuple[Tree, ...] = ()
+    companions: tuple[Tree, ...] = ()
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
 
     def to_yaml(self, *, explain: bool = False) -> str:
-        """Return both as one YAML stream; with `explain` the reasons stand above them as comments."""
+        """Return all as one YAML stream, the Pod last; with `explain` the reasons stand above them as comments."""
         comments = "".join(f"# {line}\n" for line in self.reasons) if explain else ""
-        return f"{comments}{to_yaml(self.config_map)}---\n{to_yaml(self.pod)}"
+        return comments + "---\n".join(map(to_yaml, (*self.companions, *self.claims, self.carrier, self.pod)))
 
 
 def pod_manifest(document: Document, admitted: Admitted, options: PodOptions) -> PodManifest:
@@ -59,20 +79,40 @@ def pod_manifest(document: Document, admitted: Admitted, options: PodOptions) ->
     Raises InvalidVMI where a field of the manifest cannot be had in a Pod.
     """
     vmi, guest = admitted.vmi, admitted.guest
-    resources = launcher_resources(vmi, guest, options)
-    config_map: Tree = {
+    options = replace(options, block_volumes=options.block_volumes | block_volumes_of(document, vmi))
+    resources = launcher_resources(vmi, guest, options, tuple(network_resources(document, guest)))
+    is_secret = holds_user_data(vmi)
+    carrier: Tree = {
         "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": _metadata(vmi, guest),
-        "data": {MANIFEST_FILE: to_yaml(document.root)},
+        "kind": "Secret" if is_secret else "ConfigMap",
+        "metadata": metadata_of(vmi, guest),
+        "stringData" if is_secret else "data": {MANIFEST_FILE: manifest_text(document, guest)},
     }
     pod: Tree = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(vmi, guest),
+        "metadata": pod_metadata(vmi, guest, shared_cpus=options.shared_cpus, runtime=options.runtime),
         "spec": _spec(vmi, guest, options, resources),
     }
-    return PodManifest(config_map=config_map, pod=pod, reasons=resources.reasons, warnings=warnings(guest, options))
+    requests = pod_requests(pod)
+    (compute,) = requests.containers
+    claims = claims_of(document.root)
+    companions = applied_of(document, pod)
+    present = {name_of(one) for one in companions if one["kind"] == "PersistentVolumeClaim"}
+    refusals = tuple(refusals_of(pod))
+    return PodManifest(
+        carrier=carrier,
+        pod=pod,
+        claims=tuple(claim for claim in claims.objects if name_of(claim) not in present),
+        companions=companions,
+        reasons=(
+            *resources.reasons,
+            foretold(requests, compute),
+            *standards_in_words(refusals),
+            *memory_policy_in_words(guest, options),
+        ),
+        warnings=(*warnings(vmi, guest, options), *claims.warnings, *warnings_of(refusals)),
+    )
 
 
 def pod_requests(pod: Tree) -> PodRequests:
@@ -90,33 +130,34 @@ def _requests(container: Mapping[str, Value]) -> ContainerRequests:
     return requests_of(resources, name=str(container["name"]), restartable=restartable)
 
 
-def object_name(guest: Guest) -> str:
-    """Return the name of the Pod and of its ConfigMap."""
-    return bounded_name("virt-launcher", guest.name)
-
-
-def _metadata(vmi: VirtualMachineInstance, guest: Guest) -> Tree:
-    own = {"app.kubernetes.io/name": "virt-launcher", "app.kubernetes.io/instance": bounded_name(guest.name)}
-    labels: Tree = {**dict(sorted(vmi.metadata.labels.items())), **own}
-    namespace: Tree = {} if vmi.metadata.namespace is None else {"namespace": vmi.metadata.namespace}
-    return {"name": object_name(guest), **namespace, "labels": labels}
-
-
 def _spec(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, resources: Resources) -> Tree:
-    part = joined((_own_storage(guest, options), storage_of(vmi, options)))
+    scratch = scratch_of(guest, options)
+    own = _own_storage(vmi, guest, options, scratch)
+    part = joined((own, storage_of(vmi, options, copies_mebibytes=scratch.container_disks)))
     grace_s = DEFAULT_GRACE_S if guest.grace_period_s is None else guest.grace_period_s
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": grace_s + GRACE_MARGIN_S,
-        **_identity(vmi),
+        **names_of(vmi),
+        **identity_of(vmi),
+        **({} if options.runtime_class is None else {"runtimeClassName": options.runtime_class}),
         "enableServiceLinks": False,
-        "securityContext": pod_security(low_ports=_has_low_ports(guest)),
-        **_scheduling(vmi, guest),
+        "securityContext": pod_security(low_ports=_has_low_ports(guest), profile=options.seccomp_profile),
+        **scheduling_of(vmi, guest),
         **_listed("imagePullSecrets", part.pull_secrets),
+        **_listed("resourceClaims", tuple(map(_claim, vmi.spec.resource_claims))),
         **_listed("initContainers", part.init_containers),
         "containers": [_launcher(vmi, guest, options, resources, part)],
         "volumes": list(part.volumes),
     }
+
+
+def _claim(claim: VirtualMachineInstanceResourceClaim) -> Tree:
+    names = {
+        "resourceClaimName": claim.resource_claim_name,
+        "resourceClaimTemplateName": claim.resource_claim_template_name,
+    }
+    return {"name": claim.name, **{field: name for field, name in names.items() if name is not None}}
 
 
 def _has_low_ports(guest: Guest) -> bool:
@@ -125,57 +166,76 @@ def _has_low_ports(guest: Guest) -> bool:
 
 
 def _launcher(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, resources: Resources, part: Part) -> Tree:
-    realtime = guest.cpu.realtime_vcpus is not None
     folder: Tree = {"workingDir": options.folder} if has_relative_paths(vmi) else {}
     return {
         "name": CONTAINER,
-        "image": options.image,
+        **options.image_of_launcher,
         "args": list(_arguments(options)),
         **folder,
+        **_listed("ports", tuple(_ports(vmi))),
+        **_listed("env", tuple(_environment(guest))),
         "resources": resources.value,
-        "securityContext": container_security(capabilities=("SYS_NICE",) if realtime else ()),
-        **_probes(),
+        "securityContext": container_security(capabilities=_capabilities(guest, options)),
+        **probes_of(guest, PORT),
         "volumeMounts": list(part.mounts),
         **_listed("volumeDevices", part.devices),
     }
+
+
+def _environment(guest: Guest) -> Iterator[Tree]:
+    """Yield the node's name for a guest that is told of its host (downwardMetrics)."""
+    if guest.has_metrics_port or any(isinstance(disk.volume, HostMetrics) for disk in guest.disks):
+        yield {"name": "NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+
+
+def _ports(vmi: VirtualMachineInstance) -> Iterator[Tree]:
+    """Yield the guest's ports that have a name, for a Service may name them; a number needs no entry."""
+    for card in vmi.spec.domain.devices.interfaces:
+        for port in card.ports:
+            if port.name and _PORT_NAME.fullmatch(port.name):
+                yield {"name": port.name, "containerPort": port.port, "protocol": port.protocol}
+
+
+def _capabilities(guest: Guest, options: PodOptions) -> tuple[str, ...]:
+    """Return SYS_NICE where it is needed: to set SCHED_FIFO, and to bind memory to nodes.
+
+    The latter needs no capability in the process; but in the bounding set it is what has the default seccomp profiles
+    of containerd, CRI-O and Docker allow mbind and set_mempolicy; a profile of the node's own may allow them itself.
+    """
+    binds = guest.cpu.numa_passthrough and options.seccomp_profile is None
+    return ("SYS_NICE",) if guest.cpu.realtime_vcpus is not None or binds else ()
 
 
 def _arguments(options: PodOptions) -> Iterator[str]:
     yield from ("run", f"{MANIFEST_FOLDER}/{MANIFEST_FILE}", "--root", ROOT)
     yield from ("--virt-type", "qemu" if options.is_emulated else "kvm")
     yield from ("--listen", f":{PORT}", "--log-format", "json")
-
-
-def _probes() -> Tree:
-    """Return the probes; before the first answer the launcher has 2 min, for a node without a cache of QEMU's
-    capabilities, and a guest that is not ready is only that: nobody restarts it.
-
-    They name the port by its number. Listed among the container's `ports` it would mean nothing to Kubernetes, and to
-    podman that the port be published, which fails where the Pod has no network (podman-kube-play(1)).
-    """
-    alive: Tree = {"path": "/livez", "port": PORT}
-    ready: Tree = {"path": "/readyz", "port": PORT}
-    return {
-        "startupProbe": {"httpGet": alive, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 60},
-        "livenessProbe": {"httpGet": alive, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
-        "readinessProbe": {"httpGet": ready, "periodSeconds": 5, "timeoutSeconds": 5, "failureThreshold": 1},
-    }
-
-
-def _own_storage(guest: Guest, options: PodOptions) -> Part:
-    """Return the manifest, the launcher's root, the cache of QEMU's capabilities, /tmp, and huge pages if wanted."""
-    cache: Tree = {"emptyDir": {}}
     if options.cache_folder is not None:
-        cache = {"hostPath": {"path": options.cache_folder, "type": "Directory"}}
+        yield from ("--cache", SHARED_CACHE)
+
+
+def _own_storage(vmi: VirtualMachineInstance, guest: Guest, options: PodOptions, scratch: Scratch) -> Part:
+    """Return the manifest, the launcher's root, the cache of QEMU's capabilities, /tmp, and huge pages if wanted."""
+    carrier: Tree = {"configMap": {"name": object_name(guest)}}
+    if holds_user_data(vmi):
+        carrier = {"secret": {"secretName": object_name(guest)}}
+    # What one Pod might write, another's QEMU would believe: the node's own cache is only read.
+    shared: Tree = {"hostPath": {"path": options.cache_folder or "", "type": "Directory"}}
     return joined(
         (
-            _mounted(_MANIFEST, {"configMap": {"name": object_name(guest)}}, MANIFEST_FOLDER, readonly=True),
-            _mounted(_ROOT, {"emptyDir": {}}, ROOT),
-            _mounted(_CACHE, cache, f"{ROOT}/cache"),
-            _mounted(_TEMPORARY, {"emptyDir": {}}, "/tmp"),  # noqa: S108 - inside of the container
+            _mounted(_MANIFEST, carrier, MANIFEST_FOLDER, readonly=True),
+            _mounted(_ROOT, _bounded(scratch.root), ROOT),
+            _mounted(_CACHE, _bounded(CACHE_MEBIBYTES), f"{ROOT}/cache"),
+            *((_mounted(_SHARED_CACHE, shared, SHARED_CACHE, readonly=True),) if options.cache_folder else ()),
+            _mounted(_TEMPORARY, _bounded(TEMPORARY_MEBIBYTES), "/tmp"),  # noqa: S108 - inside of the container
             *_huge_pages(guest),
+            *_network_status(guest),
         )
     )
+
+
+def _bounded(mebibytes: int) -> Tree:
+    return {"emptyDir": {"sizeLimit": f"{mebibytes}Mi"}}
 
 
 def _huge_pages(guest: Guest) -> Iterator[Part]:
@@ -183,60 +243,16 @@ def _huge_pages(guest: Guest) -> Iterator[Part]:
         yield _mounted(_HUGE_PAGES, {"emptyDir": {"medium": "HugePages"}}, "/dev/hugepages")
 
 
+def _network_status(guest: Guest) -> Iterator[Part]:
+    """Bring what Multus writes on the Pod: which virtual function is on which network."""
+    if any(request.attachment is not None for request in guest.host_devices):
+        field: Tree = {"fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION}']"}, "path": PurePath(FILE).name}
+        yield _mounted(_NETWORK_STATUS, {"downwardAPI": {"items": [field]}}, f"/{FOLDER}", readonly=True)
+
+
 def _mounted(name: str, source: Tree, path: str, *, readonly: bool = False) -> Part:
     mount: Tree = {"name": name, "mountPath": path, **({"readOnly": True} if readonly else {})}
     return Part(volumes=({"name": name, **source},), mounts=(mount,))
-
-
-def _identity(vmi: VirtualMachineInstance) -> Tree:
-    """Return the Pod's service account; its token is mounted only where a volume of the guest shows it.
-
-    Raises InvalidVMI where two are asked for: a Pod has one.
-    """
-    volumes = {volume.service_account.service_account_name for volume in vmi.spec.volumes if volume.service_account}
-    wished = vmi.spec.service_account_name
-    names = volumes | ({str(wished)} if wished else set())
-    if len(names) > 1:
-        message = f"{', '.join(sorted(names))}: a Pod has one service account"
-        raise InvalidVMI(f"VMI {vmi.metadata.name}", [Fault("spec.serviceAccountName", message)])
-    account: Tree = {"serviceAccountName": names.pop()} if names else {}
-    return {**account, "automountServiceAccountToken": bool(volumes)}
-
-
-def _scheduling(vmi: VirtualMachineInstance, guest: Guest) -> Tree:
-    """Return where the Pod may run: the manifest's own wishes, and what dedicated CPUs and realtime need of a node."""
-    spec = vmi.spec
-    wishes = {
-        "affinity": spec.affinity,
-        "tolerations": spec.tolerations,
-        "topologySpreadConstraints": spec.topology_spread_constraints,
-        "schedulerName": spec.scheduler_name,
-        "priorityClassName": spec.priority_class_name,
-    }
-    selector = _node_selector(vmi, guest)
-    chosen: Tree = {"nodeSelector": selector} if selector else {}
-    return {**chosen, **{name: cast("Value", wish) for name, wish in wishes.items() if wish is not None}}
-
-
-def _node_selector(vmi: VirtualMachineInstance, guest: Guest) -> Tree:
-    """Return the labels that a node must have; raises InvalidVMI where the manifest's are no mapping of texts.
-
-    Labels as KubeVirt's: `cpumanager` (set by `virt-launcher node-label`, too), `kubevirt.io/realtime`.
-    """
-    wished = vmi.spec.node_selector
-    if wished is None:
-        wished = {}
-    if not isinstance(wished, dict) or not all(isinstance(value, str) for value in wished.values()):
-        fault = Fault("spec.nodeSelector", "wanted a mapping of labels to text")
-        raise InvalidVMI(f"VMI {vmi.metadata.name}", [fault])
-    labels: Tree = dict(sorted(wished.items()))
-    if vmi.spec.architecture is not None:
-        labels["kubernetes.io/arch"] = _ARCHITECTURES[guest.arch]
-    if guest.cpu.dedicated:
-        labels["cpumanager"] = "true"
-    if guest.cpu.realtime_vcpus is not None:
-        labels["kubevirt.io/realtime"] = ""
-    return labels
 
 
 def _listed(name: str, entries: tuple[Tree, ...]) -> Tree:

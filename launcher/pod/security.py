@@ -9,19 +9,23 @@ from launcher.vmi.manifest import Value
 USER = 107
 
 
-def pod_security(*, low_ports: bool = False) -> Tree:
+def pod_security(*, low_ports: bool = False, profile: str | None = None) -> Tree:
     """Return the Pod's `securityContext`; the group makes claims and empty folders writable.
 
-    `low_ports` lets anyone in the Pod listen on ports below 1024 (a sysctl that Kubernetes calls safe).
+    `profile` is a seccomp profile of the node's, as a path below the kubelet's own folder of them. `low_ports` lets
+    anyone in the Pod listen on ports below 1024 (a sysctl that Kubernetes calls safe).
     """
     sysctls: list[Value] = [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}]
+    seccomp: Tree = {"type": "RuntimeDefault"}
+    if profile is not None:
+        seccomp = {"type": "Localhost", "localhostProfile": profile}
     return {
         "runAsNonRoot": True,
         "runAsUser": USER,
         "runAsGroup": USER,
         "fsGroup": USER,
         "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
+        "seccompProfile": seccomp,
         **({"sysctls": sysctls} if low_ports else {}),
     }
 

@@ -9,11 +9,12 @@ from posixpath import dirname, join, normpath
 from msgspec import Struct
 
 from launcher.errors import Fault, InvalidVMI
-from launcher.pod.container_disks import container_disks
+from launcher.pod.container_disks import container_images
 from launcher.pod.names import bounded_name
 from launcher.pod.options import PodOptions
 from launcher.pod.part import Part, Tree, joined
 from launcher.storage.layout import KUBEVIRT_MOUNTS
+from launcher.vmi.build import IGNITION_ANNOTATION
 from launcher.vmi.manifest import Value
 from launcher.vmi.schema import VirtualMachineInstance
 from launcher.vmi.schema_storage import DownwardAPIVolumeFile, Volume
@@ -25,7 +26,7 @@ _OWN_FOLDERS = (
 )  # fmt: skip
 
 
-def storage_of(vmi: VirtualMachineInstance, options: PodOptions) -> Part:
+def storage_of(vmi: VirtualMachineInstance, options: PodOptions, *, copies_mebibytes: int) -> Part:
     """Return volumes, mounts and containers for the guest's volumes and for the kernel that it boots.
 
     Raises InvalidVMI with every field that no Pod can serve.
@@ -35,7 +36,25 @@ def storage_of(vmi: VirtualMachineInstance, options: PodOptions) -> Part:
         name = vmi.metadata.name
         raise InvalidVMI(f"VMI {name}", faults)
     parts = (_part(volume, options) for volume in vmi.spec.volumes)
-    return joined((_host_files(vmi, options), *parts, container_disks(vmi.spec.volumes, options)))
+    images = container_images(vmi, options, copies_mebibytes)
+    return joined((_host_files(vmi, options), *parts, *_credentials(vmi), images))
+
+
+def _credentials(vmi: VirtualMachineInstance) -> Iterator[Part]:
+    """Yield the folder of each Secret with keys or passwords, once, where KubeVirt has it."""
+    for name in dict.fromkeys(_credential_secrets(vmi)):
+        pod_volume = bounded_name("keys", *name.split("."))
+        yield Part(
+            volumes=({"name": pod_volume, "secret": {"secretName": name}},),
+            mounts=({"name": pod_volume, "mountPath": KUBEVIRT_MOUNTS.keys_of(name), "readOnly": True},),
+        )
+
+
+def _credential_secrets(vmi: VirtualMachineInstance) -> Iterator[str]:
+    for credential in vmi.spec.access_credentials:
+        for one in (credential.ssh_public_key, credential.user_password):
+            if one is not None and one.source.secret is not None:
+                yield one.source.secret.secret_name
 
 
 def _part(volume: Volume, options: PodOptions) -> Part:
@@ -60,6 +79,9 @@ def _objects(volume: Volume) -> Part:
     if (fields := volume.downward_api) is not None:
         items: list[Value] = [_downward(file) for file in fields.fields]
         return _folder(volume.name, {"downwardAPI": {"items": items}}, KUBEVIRT_MOUNTS.downward_apis)
+    if (sysprep := volume.sysprep) is not None and (answers := sysprep.config_map or sysprep.secret) is not None:
+        kind, field = ("configMap", "name") if sysprep.config_map is not None else ("secret", "secretName")
+        return _folder(volume.name, {kind: {field: answers.name}}, KUBEVIRT_MOUNTS.sysprep)
     names = tuple(dict.fromkeys(_cloud_init_secrets(volume)))
     if not names:
         return Part()
@@ -141,7 +163,7 @@ def _host_part(name: str, host_path: _HostPath) -> Part:
 
 def _kernel(vmi: VirtualMachineInstance, options: PodOptions) -> Iterator[_HostPath]:
     boot = vmi.spec.domain.firmware.kernel_boot
-    if boot is None or boot.container is None:
+    if boot is None or boot.container is None or boot.container.image:
         return
     for path in (boot.container.kernel_path, boot.container.initrd_path):
         if path is not None:
@@ -173,6 +195,10 @@ def _faults(vmi: VirtualMachineInstance, options: PodOptions) -> Iterator[Fault]
     names = {volume.name for volume in vmi.spec.volumes}
     for name in sorted(options.block_volumes - names):
         yield Fault("spec.volumes", f"--block-volume {name}: there is no volume of this name")
+    for index, shared in enumerate(vmi.spec.domain.devices.filesystems):
+        if shared.name in options.block_volumes:
+            message = f"the claim of {shared.name!r} is a block device, and a file system is shared of a folder alone"
+            yield Fault(f"spec.domain.devices.filesystems[{index}].name", message)
     for field, path in _paths(vmi):
         if ":" in _absolute(path, options):
             yield Fault(field, f"{_absolute(path, options)!r} holds ':', and a Pod mounts no such path")
@@ -187,7 +213,7 @@ def _faults(vmi: VirtualMachineInstance, options: PodOptions) -> Iterator[Fault]
 def _paths(vmi: VirtualMachineInstance) -> Iterator[tuple[str, str]]:
     """Yield every path of the node that the manifest names, after its field."""
     boot = vmi.spec.domain.firmware.kernel_boot
-    if boot is not None and boot.container is not None:
+    if boot is not None and boot.container is not None and not boot.container.image:
         container = "spec.domain.firmware.kernelBoot.container"
         found = (("kernelPath", boot.container.kernel_path), ("initrdPath", boot.container.initrd_path))
         yield from ((f"{container}.{field}", path) for field, path in found if path is not None)
@@ -212,3 +238,15 @@ def _absolute(path: str, options: PodOptions) -> str:
 def has_relative_paths(vmi: VirtualMachineInstance) -> bool:
     """Tell whether the launcher needs a working directory to find the files that the manifest names."""
     return any(not path.startswith("/") for _field, path in _paths(vmi))
+
+
+def holds_user_data(vmi: VirtualMachineInstance) -> bool:
+    """Tell whether the manifest itself has data for cloud-init or Ignition in it, which may hold passwords and keys."""
+    if vmi.metadata.annotations.get(IGNITION_ANNOTATION):
+        return True
+    sources = (volume.cloud_init_no_cloud or volume.cloud_init_config_drive for volume in vmi.spec.volumes)
+    return any(
+        source.user_data or source.user_data_base64 or source.network_data or source.network_data_base64
+        for source in sources
+        if source is not None
+    )

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 from launcher.errors import ExitStatus, LauncherError
+from launcher.files import reason
+
+# What the launcher and libvirt have below the root.
+_OWN = frozenset((".", "launcher.lock", "etc", "run", "log", "home", "lib", "cache", "storage"))
 
 
 class Unusable(LauncherError):
@@ -31,6 +36,21 @@ def check_file(path: str, *, writable: bool) -> bool:
     if writable and not os.access(path, os.W_OK):
         raise Unusable(f"{path!r}: not writable for this user; make it so, or the disk readonly")
     return stat.S_ISBLK(mode)
+
+
+def check_outside(path: str, root: Path) -> None:
+    """Check that a file of the manifest's is none of the launcher's own: its logs, its sockets, other guests' images.
+
+    Raises Unusable, of a name of another file, too.
+    """
+    try:
+        folder, real = os.path.realpath(root), os.path.realpath(path)
+    except ValueError as error:
+        raise Unusable(f"{path!r}: {reason(error)}") from error
+    if os.path.commonpath((folder, real)) == folder and os.path.relpath(real, folder).split("/")[0] in _OWN:
+        raise Unusable(
+            f"{path!r} lies in the launcher's own root, {str(root)!r}, which is no place for a guest's files"
+        )
 
 
 def is_folder(path: str) -> bool:
@@ -74,11 +94,6 @@ def read_inside(folder: str, name: str, *, at_most_bytes: int) -> bytes:
     if len(data) > at_most_bytes:
         raise Unusable(f"{path!r} is larger than {at_most_bytes} bytes")
     return data
-
-
-def reason(error: OSError | ValueError) -> str:
-    """Return in words why a file could not be used: the system's, else Python's own (a NUL in a name)."""
-    return getattr(error, "strerror", None) or str(error)
 
 
 def _mode(path: str) -> int:

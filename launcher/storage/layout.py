@@ -18,18 +18,23 @@ from launcher.vmi.guest_storage import (
     EmptyDisk,
     Ephemeral,
     FolderKind,
+    HostMetrics,
     MountedFolder,
 )
 
 # What virt-controller calls the image in a claim of volumeMode Filesystem.
 CLAIM_IMAGE = "disk.img"
+# Below the launcher's root: what is made for one life of one guest.
+IMAGES_FOLDER = "storage"
+# Where Ignition's data is beside the images (KubeVirt's name).
+IGNITION_FILE = "data.ign"
 
 
 class Mounts(Struct, frozen=True, kw_only=True):
     """The folders in which the Pod's volumes are mounted, each volume below one of them under its own name.
 
     `container_disks` has files disk_<index>.img, `image_volumes` folders disk_<index> with the files of an image;
-    `service_account` is the one ServiceAccount's folder itself.
+    `service_account` is the one ServiceAccount's folder itself, `kernel_boot` that of the kernel from an image.
     """
 
     claims: str
@@ -40,6 +45,12 @@ class Mounts(Struct, frozen=True, kw_only=True):
     secrets: str
     downward_apis: str
     service_account: str
+    sysprep: str
+    kernel_boot: str
+
+    def keys_of(self, secret: str) -> str:
+        """Return the folder of a Secret with keys or passwords (KubeVirt's access credentials)."""
+        return join(self.secrets, f"{secret}-access-cred")
 
     def folder_of(self, kind: FolderKind, volume: str) -> str:
         """Return the folder of the files of this volume."""
@@ -52,6 +63,8 @@ class Mounts(Struct, frozen=True, kw_only=True):
                 return join(self.downward_apis, volume)
             case FolderKind.SERVICE_ACCOUNT:
                 return self.service_account
+            case FolderKind.SYSPREP:
+                return join(self.sysprep, volume)
             case _:
                 assert_never(kind)
 
@@ -66,6 +79,8 @@ KUBEVIRT_MOUNTS = Mounts(
     secrets="/var/run/kubevirt-private/secret",
     downward_apis="/var/run/kubevirt-private/downwardapi",
     service_account="/var/run/secrets/kubernetes.io/serviceaccount",
+    sysprep="/var/run/kubevirt-private/sysprep",
+    kernel_boot="/var/run/kubevirt-kernel-boot",
 )
 
 
@@ -80,12 +95,14 @@ def mounts_below(folder: str) -> Mounts:
         secrets=join(folder, "secret"),
         downward_apis=join(folder, "downwardapi"),
         service_account=join(folder, "serviceaccount"),
+        sysprep=join(folder, "sysprep"),
+        kernel_boot=join(folder, "kernel-boot"),
     )
 
 
 def storage_folder(root: str, guest: Guest) -> str:
     """Return the folder below the launcher's root in which images are made for this guest alone."""
-    return join(root, "storage", f"{guest.namespace}_{guest.name}")
+    return join(root, IMAGES_FOLDER, f"{guest.namespace}_{guest.name}")
 
 
 def layer_path(folder: str, disk: str) -> str:
@@ -98,14 +115,28 @@ def disc_path(folder: str, disk: str) -> str:
     return join(folder, f"{disk}.iso")
 
 
+def metrics_path(folder: str, disk: str) -> str:
+    """Return where the image is that a disk of this name shows the host's figures in."""
+    return join(folder, f"{disk}.vhostmd")
+
+
 def absolute_paths(guest: Guest, folder: str) -> Guest:
     """Return the guest with its relative file names taken from this folder; libvirt wants absolute ones."""
     boot = guest.kernel_boot
-    if boot is not None:
+    if boot is not None and boot.image is None:
         initrd = None if boot.initrd is None else join(folder, boot.initrd)
         boot = replace(boot, kernel=join(folder, boot.kernel), initrd=initrd)
     disks = tuple(replace(disk, path=join(folder, disk.path)) if disk.path else disk for disk in guest.disks)
     return replace(guest, kernel_boot=boot, disks=disks)
+
+
+def with_kernel_from(guest: Guest, mounts: Mounts) -> Guest:
+    """Return the guest with the kernel of a container image where the Pod brings it: under the image's own paths."""
+    boot = guest.kernel_boot
+    if boot is None or boot.image is None:
+        return guest
+    kernel, initrd = (path and join(mounts.kernel_boot, path.lstrip("/")) for path in (boot.kernel, boot.initrd))
+    return replace(guest, kernel_boot=replace(boot, kernel=kernel or boot.kernel, initrd=initrd, image=None))
 
 
 def format_by_name(path: str) -> ImageFormat:
@@ -123,7 +154,7 @@ def expected_images(guest: Guest, mounts: Mounts, root: str) -> tuple[DiskImage,
     file system for one that has direct I/O; a block size that is to match the volume's is left open.
     """
     folder = storage_folder(root, guest)
-    return tuple(_expected(disk, mounts, folder) for disk in guest.disks)
+    return tuple(_expected(disk, mounts, folder) for disk in guest.filled_disks)
 
 
 def _expected(disk: Disk, mounts: Mounts, folder: str) -> DiskImage:
@@ -140,7 +171,7 @@ def _expected(disk: Disk, mounts: Mounts, folder: str) -> DiskImage:
     )
 
 
-def _located(disk: Disk, mounts: Mounts, folder: str) -> DiskImage:
+def _located(disk: Disk, mounts: Mounts, folder: str) -> DiskImage:  # noqa: PLR0911 - one for each kind of volume
     match disk.volume:
         case None:
             is_block = disk.device is DiskDevice.LUN or disk.path.startswith("/dev/")
@@ -155,6 +186,8 @@ def _located(disk: Disk, mounts: Mounts, folder: str) -> DiskImage:
             return layer_image(disk, folder, BackingImage(path=path, format=ImageFormat.QCOW2))
         case EmptyDisk():
             return layer_image(disk, folder, None)
+        case HostMetrics():
+            return DiskImage(disk=disk.name, path=metrics_path(folder, disk.name))
         case CloudInit() | MountedFolder():
             return DiskImage(disk=disk.name, path=disc_path(folder, disk.name))
         case _:

@@ -12,17 +12,19 @@ from launcher.vmi.guest_storage import BlockSize, CacheMode, IOMode
 
 
 class BackingImage(Struct, frozen=True, kw_only=True):
-    """The image below a layer; it is only read, and has no image below it."""
+    """The image below a layer; it is only read, and has no image below it. `group` as in DiskImage."""
 
     path: str
     format: ImageFormat
     is_block: bool = False
+    group: str = ""
 
 
 class DiskImage(Struct, frozen=True, kw_only=True):
     """The image of one disk of the guest, by the disk's name, and how it is to be opened.
 
-    `io` None leaves it to QEMU; `block_size` None to the guest's device.
+    `io` None leaves it to QEMU; `block_size` None to the guest's device. `group` is libvirt's name for the descriptor
+    that QEMU is handed in place of the path (fdgroup); empty where it opens the path itself.
     """
 
     disk: str
@@ -33,3 +35,4 @@ class DiskImage(Struct, frozen=True, kw_only=True):
     cache: CacheMode = CacheMode.NONE
     io: IOMode | None = None
     block_size: BlockSize | None = None
+    group: str = ""

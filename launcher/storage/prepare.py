@@ -10,39 +10,53 @@ from typing import assert_never
 from msgspec.structs import replace
 
 from launcher.errors import Fault, HypervisorError, InvalidVMI
+from launcher.files import reason
 from launcher.storage.discs import build_disc
-from launcher.storage.files import Unusable, check_file, reason
-from launcher.storage.find import Existing, Found, ToBurn, ToCreate, ToFormat, ToLayer, find
-from launcher.storage.layout import Mounts, disc_path, layer_image, layer_path, storage_folder
-from launcher.storage.look import has_direct_io, is_allocated, read_block_size
+from launcher.storage.files import Unusable, check_file, check_outside
+from launcher.storage.find import Existing, Found, ToBurn, ToCreate, ToFormat, ToLayer, ToPublish, find
+from launcher.storage.firmware import firmware_files
+from launcher.storage.handover import folders_of, measure
+from launcher.storage.layout import Mounts, disc_path, layer_image, layer_path, metrics_path, storage_folder
+from launcher.storage.look import has_direct_io, is_allocated, is_whole, read_block_size
 from launcher.storage.model import DiskImage
 from launcher.storage.qcow2 import make_empty, make_layer
-from launcher.vmi.guest import Disk, Guest
+from launcher.vmi.guest import Disk, DiskBus, Guest
 from launcher.vmi.guest_storage import (
+    BlockSize,
     CacheMode,
     Claim,
     CloudInit,
     ContainerDisk,
     EmptyDisk,
     Ephemeral,
+    HostMetrics,
     IOMode,
     MountedFolder,
 )
+
+# The size of a disk with the host's figures (vhostmd's).
+METRICS_BYTES = 1 << 18
+# QEMU's IDE disks have no other (hw/ide/ide-dev.c).
+SATA_BLOCK_BYTES = 512
 
 
 def prepare_storage(guest: Guest, mounts: Mounts, root: Path) -> tuple[DiskImage, ...]:
     """Find the guest's files, make those that are to be made, and return the image of each disk in their order.
 
-    Layers, empty disks and discs are made anew in a folder of this guest below the launcher's root; what an earlier
-    guest of this name left there is removed, so that none may be running. Raises InvalidVMI with every fault, and
-    HypervisorError where the root or qemu-img is of no use.
+    Layers, empty disks, discs and what the firmware shows are made anew in a folder of this guest below the launcher's
+    root; what an earlier guest of this name left there is removed, so that none may be running. Raises InvalidVMI with
+    every fault, and HypervisorError where the root or qemu-img is of no use.
     """
-    found = _find_all(guest, mounts)
+    firmware, faults = firmware_files(guest, mounts)
+    found = _find_all(guest, mounts, root, faults)
     folder = storage_folder(str(root), guest)
     try:
         remove_storage(guest, root)
-        os.makedirs(folder, mode=0o700)  # noqa: PTH103 - paths stay text
-        return _make_all(guest, found, folder)
+        os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)  # noqa: PTH103, PTH120 - paths stay text
+        os.mkdir(folder, mode=0o700)  # noqa: PTH102 - likewise
+        for name, data in firmware:
+            _write(f"{folder}/{name}", data)
+        return _make_all(guest, found, folder, mounts)
     except OSError as error:
         raise HypervisorError(f"{error.filename or folder}: {reason(error)}; --root needs a writable folder") from error
 
@@ -56,10 +70,12 @@ def remove_storage(guest: Guest, root: Path) -> None:
         shutil.rmtree(folder)
 
 
-def _find_all(guest: Guest, mounts: Mounts) -> tuple[Found, ...]:
-    faults, found = list(_kernel_faults(guest)), []
-    for disk in guest.disks:
+def _find_all(guest: Guest, mounts: Mounts, root: Path, known: tuple[Fault, ...]) -> tuple[Found, ...]:
+    faults, found = [*_kernel_faults(guest, root), *known], []
+    for disk in guest.filled_disks:
         try:
+            if disk.volume is None:
+                check_outside(disk.path, root)
             found.append(find(disk, guest, mounts))
         except Unusable as error:
             faults.append(_fault(disk, error))
@@ -67,12 +83,12 @@ def _find_all(guest: Guest, mounts: Mounts) -> tuple[Found, ...]:
     return tuple(found)
 
 
-def _make_all(guest: Guest, found: tuple[Found, ...], folder: str) -> tuple[DiskImage, ...]:
+def _make_all(guest: Guest, found: tuple[Found, ...], folder: str, mounts: Mounts) -> tuple[DiskImage, ...]:
     faults: list[Fault] = []
     images = []
-    for disk, one in zip(guest.disks, found, strict=True):
+    for disk, one in zip(guest.filled_disks, found, strict=True):
         try:
-            images.append(_opened(disk, _make(disk, one, folder)))
+            images.append(_opened(disk, _make(disk, one, folder, mounts)))
         except Unusable as error:
             faults.append(_fault(disk, error))
     _raise(guest, faults)
@@ -103,6 +119,8 @@ def _source_of(disk: Disk) -> str:  # noqa: PLR0911 - one for each kind of volum
             return ".containerDisk"
         case EmptyDisk():
             return ".emptyDisk"
+        case HostMetrics():
+            return ".downwardMetrics"
         case CloudInit(kind=kind):
             return f".cloudInit{kind}"
         case MountedFolder(kind=kind):
@@ -111,19 +129,20 @@ def _source_of(disk: Disk) -> str:  # noqa: PLR0911 - one for each kind of volum
             assert_never(disk.volume)
 
 
-def _kernel_faults(guest: Guest) -> Iterator[Fault]:
+def _kernel_faults(guest: Guest, root: Path) -> Iterator[Fault]:
     boot = guest.kernel_boot
     if boot is None:
         return
     for field, path in (("kernelPath", boot.kernel), ("initrdPath", boot.initrd)):
         try:
             if path is not None:
+                check_outside(path, root)
                 check_file(path, writable=False)
         except Unusable as error:
             yield Fault(f"spec.domain.firmware.kernelBoot.container.{field}", str(error))
 
 
-def _make(disk: Disk, found: Found, folder: str) -> DiskImage:
+def _make(disk: Disk, found: Found, folder: str, mounts: Mounts) -> DiskImage:
     """Make what has to be made; return the image, not yet how it is opened."""
     match found:
         case Existing():
@@ -132,11 +151,16 @@ def _make(disk: Disk, found: Found, folder: str) -> DiskImage:
             _create_sparse(found)
             return DiskImage(disk=disk.name, path=found.path)
         case ToLayer():
-            make_layer(layer_path(folder, disk.name), found.backing)
+            size_bytes = measure(found.backing, folders_of(disk, mounts))
+            make_layer(layer_path(folder, disk.name), found.backing, size_bytes)
             return layer_image(disk, folder, found.backing)
         case ToFormat():
             make_empty(layer_path(folder, disk.name), found.size_bytes)
             return layer_image(disk, folder, None)
+        case ToPublish():
+            path = metrics_path(folder, disk.name)
+            _write(path, bytes(METRICS_BYTES))
+            return DiskImage(disk=disk.name, path=path)
         case ToBurn():
             path = disc_path(folder, disk.name)
             _write(path, build_disc(found.label, found.files))
@@ -169,19 +193,40 @@ def _write(path: str, data: bytes) -> None:
 def _opened(disk: Disk, image: DiskImage) -> DiskImage:
     """Say how the image is to be opened, by KubeVirt's rules (SetDriverCacheMode and SetOptimalIOMode).
 
-    Without a cache mode it is none where the file system has direct I/O, else writethrough; without an I/O mode it is
+    Without a cache mode it is none where direct I/O is possible, else writethrough; without an I/O mode it is
     native where no block has to be allocated first and the cache is none.
     """
-    is_direct = disk.cache not in (None, CacheMode.NONE) or has_direct_io(image)
-    if disk.cache is CacheMode.NONE and not is_direct:
-        raise Unusable(f"none needs direct I/O, which the file system of {image.path!r} lacks", setting="cache")
-    if disk.io is IOMode.NATIVE and not is_direct:
-        raise Unusable(f"native needs direct I/O, which the file system of {image.path!r} lacks", setting="io")
-    cache = disk.cache or (CacheMode.NONE if is_direct else CacheMode.WRITETHROUGH)
+    lack = _lack_of_direct_io(disk, image) if disk.cache in (None, CacheMode.NONE) else ""
+    if lack and disk.cache is CacheMode.NONE:
+        raise Unusable(f"none needs direct I/O, {lack}", setting="cache")
+    if lack and disk.io is IOMode.NATIVE:
+        raise Unusable(f"native needs direct I/O, {lack}", setting="io")
+    cache = disk.cache or (CacheMode.WRITETHROUGH if lack else CacheMode.NONE)
     suits_native = cache is CacheMode.NONE and is_allocated(image)
     return replace(
         image,
         cache=cache,
         io=disk.io or (IOMode.NATIVE if suits_native else None),
-        block_size=read_block_size(image) if disk.matches_volume else disk.block_size,
+        block_size=_matched(disk, image) if disk.matches_volume else disk.block_size,
     )
+
+
+def _matched(disk: Disk, image: DiskImage) -> BlockSize:
+    """Return the size of the volume's blocks; raises Unusable where such a disk cannot have it."""
+    size = read_block_size(image)
+    if disk.bus is DiskBus.SATA and size.logical != SATA_BLOCK_BYTES:
+        raise Unusable(
+            f"{image.path!r} has blocks of {size.logical} bytes, and a sata disk always {SATA_BLOCK_BYTES}; wanted "
+            "virtio or scsi",
+            setting="blockSize.matchVolume",
+        )
+    return size
+
+
+def _lack_of_direct_io(disk: Disk, image: DiskImage) -> str:
+    """Say why the image cannot be read and written past the host's cache; empty where it can be."""
+    if not has_direct_io(image):
+        return f"which the file system of {image.path!r} lacks"
+    if not disk.readonly and not is_whole(image):
+        return f"for which the size of {image.path!r} must be a multiple of 4096 bytes on its file system"
+    return ""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.host.cgroup import find_cpuset, read_allowed_cpus
+from launcher.errors import HostError
+from launcher.host.bounds import read_allowed
+from launcher.host.cgroup import find_cpuset
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import ONLINE
 from launcher.host.tree import Tree, read_cpus
@@ -33,14 +35,17 @@ class AllowedReader:
         self._path: str | None = None
         self._text: str | None = None
         self._allowed: AllowedCPUs | None = None
-        self._follows_cpuset = find_cpuset(tree) is not None and self._read_cpuset().cpus <= affinity
+        self._had_cpuset = find_cpuset(tree) is not None
+        self._follows_cpuset = self._had_cpuset and self._read_cpuset().cpus <= affinity
 
     def read(self) -> AllowedCPUs:
-        """Return the CPUs that may be used now; raises HostError as `read_allowed_cpus` does."""
+        """Return the CPUs that may be used now; raises HostError as `read_allowed` does."""
         if self._looks % LOOKS_BETWEEN_SEARCHES == 0:
             self._path = find_cpuset(self._tree)
         self._looks += 1
         text = self._tree.read(self._path or ONLINE)
+        if self._had_cpuset and (text is None or self._path is None):
+            raise HostError("the container's control group cannot be found: its file system, or /proc, is gone")
         if self._allowed is None or text != self._text:
             self._allowed = self._read_cpuset() if self._follows_cpuset else self._read_bounded()
             # It may have changed between the two readings: then both are repeated at the next look.
@@ -53,10 +58,10 @@ class AllowedReader:
 
     def _read_cpuset(self) -> AllowedCPUs:
         # Compared with every CPU there is, the cpuset counts alone, and that the two differ is nothing to warn of.
-        return replace(read_allowed_cpus(self._tree, self._online()), warnings=())
+        return replace(read_allowed(self._tree, self._online()), warnings=())
 
     def _read_bounded(self) -> AllowedCPUs:
-        return read_allowed_cpus(self._tree, self._affinity & self._online())
+        return read_allowed(self._tree, self._affinity & self._online())
 
     def _online(self) -> CPUSet:
         return read_cpus(self._tree, ONLINE) or self._affinity

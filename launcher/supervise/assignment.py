@@ -12,7 +12,9 @@ from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import Machine
 from launcher.planner.model import Pinning
+from launcher.supervise.device_watch import HeldDevice
 from launcher.supervise.exclusivity import Grade
+from launcher.supervise.greeter import Visit
 from launcher.supervise.snapshot import StartUpPhase
 
 
@@ -29,8 +31,11 @@ class Assignment(Struct, frozen=True, kw_only=True):
     """What one supervisor is responsible for, and the edges that it works through.
 
     `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, `record` turns it into
-    the metadata that the domain keeps, and `grade` tells how sure it is that these CPUs are ours alone. `reconnect`
-    opens the lost connection again and finds the machine behind it; None where that is not possible yet.
+    the metadata that the domain keeps, `grade` tells how sure it is that these CPUs are ours alone, and `read_time` how
+    many CPUs' time there is, None where that is not known. `reconnect` opens the lost connection again and finds the
+    machine behind it; None where that is not possible yet. `on_agent` is called outside of the loop whenever the
+    guest's agent has come, and again, as another visit, while it says that not all is done. `devices` are the host's
+    that QEMU has.
     """
 
     namespace: str
@@ -49,3 +54,7 @@ class Assignment(Struct, frozen=True, kw_only=True):
     start_up: tuple[StartUpPhase, ...] = ()
     memory_bytes: int = 0
     agent_connected: bool = False
+    read_time: Callable[[], int | None] = lambda: None
+    on_agent: Callable[[Machine, Visit], bool] | None = None
+    devices: tuple[HeldDevice, ...] = ()
+    starts_paused: bool = False

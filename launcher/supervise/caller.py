@@ -83,7 +83,7 @@ class Caller:
     def _state_of(self, machine: Machine) -> MachineState | None:
         """Return the state of a machine that was found again; None where it is another one or cannot be asked yet."""
         try:
-            return machine.state() if machine.uuid == self.machine.uuid else None
+            return machine.state() if machine.life == self.machine.life else None
         except HypervisorError as error:
             _log.debug("not reconnected: %s", error)
             return None

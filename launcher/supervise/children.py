@@ -56,6 +56,8 @@ class ChildReaper:
         """Return the wait status of this ended child; None where it was no child of ours and nobody here can know."""
         deadline_s = time.monotonic() + EXPLANATION_S
         self._wake_ups.put(None)
+        if not (self._proc / "self").exists():
+            self._wait_for(pid)
         with self._news:
             while pid not in self._ends and self._is_our_child(pid) and time.monotonic() < deadline_s:
                 self._news.wait(0.05)
@@ -74,7 +76,11 @@ class ChildReaper:
             self._reap()
 
     def _reap(self) -> None:
-        zombies = tuple(self._zombies())
+        try:
+            zombies = tuple(self._zombies())
+        except OSError:
+            # Without /proc there is nothing to go by; it may come back.
+            return
         now_s = time.monotonic()
         self._seen_s = {zombie.pid: self._seen_s.get(zombie.pid, now_s) for zombie in zombies}
         own_session = os.getsid(0)

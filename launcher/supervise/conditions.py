@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from launcher.supervise.lifecycle import Phase
+from launcher.supervise.memory_watch import misplaced, placed, shares_of
 from launcher.supervise.snapshot import (
     Condition,
     ConditionStatus,
@@ -68,6 +69,8 @@ def _claims(snapshot: Snapshot) -> tuple[_Claim, ...]:
         _cpus_exclusive(snapshot),
         _agent_connected(snapshot),
         _paused(snapshot),
+        *_devices_present(snapshot),
+        *_memory_local(snapshot),
     )
 
 
@@ -85,6 +88,9 @@ def _ready(snapshot: Snapshot, pinning: _Claim) -> _Claim:
         return _claim(ConditionType.READY, ConditionStatus.TRUE, "RunningUnwatched", message)
     if pinning.status is not ConditionStatus.TRUE:
         return _claim(ConditionType.READY, ConditionStatus.FALSE, pinning.reason, pinning.message)
+    if snapshot.cpuset_fault:
+        message = f"the container's cpuset cannot be read: {snapshot.cpuset_fault}"
+        return _claim(ConditionType.READY, ConditionStatus.FALSE, "CPUsetUnreadable", message)
     return _claim(
         ConditionType.READY, ConditionStatus.TRUE, "RunningAndVerified", "the guest runs, and its pinning is verified"
     )
@@ -102,13 +108,17 @@ def _pinning_verified(snapshot: Snapshot) -> _Claim:
         message = f"as planned at {rfc3339(snapshot.verified_at)}, and not looked at since: --drift off"
         return _claim(type_, ConditionStatus.UNKNOWN, _NOT_WATCHED, message)
     if snapshot.pinning.degraded:
-        message = f"vCPUs share CPUs: the cpuset {snapshot.pinning.cpuset} no longer suffices"
+        message = (
+            f"vCPUs share CPUs that were to be theirs alone: the cpuset {snapshot.pinning.cpuset} no longer suffices"
+        )
         return _claim(type_, ConditionStatus.FALSE, "CPUsetTooSmall", message)
     return _claim(type_, ConditionStatus.TRUE, "AsPlanned", _proof_in_words(snapshot))
 
 
 def _proof_in_words(snapshot: Snapshot) -> str:
     pinned = "" if snapshot.pinning.vcpus else "; the guest has no dedicated CPUs"
+    if snapshot.pinning.vcpus and snapshot.pinning.shared:
+        pinned = f"; {len(snapshot.pinning.shared)} of {snapshot.vcpus} vCPUs share CPUs, as the manifest has it"
     return f"the kernel reports the planned affinity for {len(snapshot.threads)} threads{pinned}"
 
 
@@ -145,6 +155,43 @@ def _paused(snapshot: Snapshot) -> _Claim:
     return _claim(
         type_, ConditionStatus.TRUE, _word(snapshot.paused_reason) or "Unknown", f"the guest's CPUs stand still: {why}"
     )
+
+
+def _devices_present(snapshot: Snapshot) -> tuple[_Claim, ...]:
+    """Say whether the host's devices are still the guest's; a guest without any has no such condition."""
+    type_ = ConditionType.DEVICES_PRESENT
+    if not snapshot.devices:
+        return ()
+    if snapshot.phase is Phase.ENDED:
+        return (_claim(type_, ConditionStatus.UNKNOWN, "Ended", "the guest has no devices any more"),)
+    if snapshot.device_faults:
+        return (_claim(type_, ConditionStatus.FALSE, "DeviceLost", "; ".join(snapshot.device_faults[:_MOST_NAMED])),)
+    number = f"{snapshot.devices} devices are" if snapshot.devices > 1 else "1 device is"
+    return (_claim(type_, ConditionStatus.TRUE, "AllThere", f"the guest's {number} there, bound as at the start"),)
+
+
+def _memory_local(snapshot: Snapshot) -> tuple[_Claim, ...]:
+    """Say whether the memory is where its vCPUs are; a guest that is pinned nowhere has no such condition."""
+    type_ = ConditionType.MEMORY_LOCAL
+    if not shares_of(snapshot.pinning, snapshot.memory_bytes):
+        return ()
+    return (_claim(type_, *_memory_in_words(snapshot)),)
+
+
+def _memory_in_words(snapshot: Snapshot) -> tuple[ConditionStatus, str, str]:
+    if snapshot.phase is Phase.ENDED:
+        return ConditionStatus.UNKNOWN, "Ended", "the guest has no memory any more"
+    if snapshot.memory_fault:
+        return ConditionStatus.UNKNOWN, "Unreadable", snapshot.memory_fault
+    if not snapshot.memory:
+        return ConditionStatus.UNKNOWN, "NotYetLooked", "where the memory lies was not looked at yet"
+    if wrong := misplaced(snapshot.memory):
+        return ConditionStatus.FALSE, "PagesElsewhere", "; ".join(wrong[:_MOST_NAMED])
+    where = placed(snapshot.memory[:_MOST_NAMED])
+    if any(one.share.node is None for one in snapshot.memory):
+        message = f"its vCPUs are on several nodes, and it is bound to none; {where}"
+        return ConditionStatus.UNKNOWN, "NotBound", message
+    return ConditionStatus.TRUE, "WhereItBelongs", where
 
 
 def _claim(type_: ConditionType, status: ConditionStatus, reason: str, message: str) -> _Claim:

@@ -37,15 +37,23 @@ class Repair(Struct, frozen=True, kw_only=True):
 def required_threads(pinning: Pinning, vcpus: int) -> Mapping[Role, CPUSet]:
     """Return the CPUs planned for each thread that must be there: the emulator, every vCPU and every IOThread.
 
-    Every other thread of QEMU belongs on the emulator's CPUs.
+    Where every other thread of QEMU belongs says `planned_cpus`.
     """
     pinned = {pin.vcpu: CPUSet.of((pin.cpu,)) for pin in pinning.vcpus}
+    pinned |= {pin.vcpu: pin.cpus for pin in pinning.shared}
     planned = {Role(kind=ThreadKind.EMULATOR): pinning.emulator}
     for vcpu in range(vcpus):
         planned[Role(kind=ThreadKind.VCPU, number=vcpu)] = pinned.get(vcpu, pinning.cpuset)
     for pin in pinning.iothreads:
         planned[Role(kind=ThreadKind.IOTHREAD, number=pin.iothread)] = pin.cpus
     return planned
+
+
+def planned_cpus(role: Role, pinning: Pinning, required: Mapping[Role, CPUSet]) -> CPUSet:
+    """Return where a thread belongs: as required, vhost's on CPUs reserved for them, else with the emulator."""
+    if role.kind is ThreadKind.VHOST and pinning.vhost:
+        return pinning.vhost
+    return required.get(role, pinning.emulator)
 
 
 def drifts(pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -> tuple[Drift, ...]:
@@ -55,13 +63,13 @@ def drifts(pinning: Pinning, observed: tuple[ObservedThread, ...], vcpus: int) -
     there cannot be proved.
     """
     required = required_threads(pinning, vcpus)
-    return _misplaced(required, pinning.emulator, observed) + _missing(required, observed)
+    return _misplaced(required, pinning, observed) + _missing(required, observed)
 
 
 def _misplaced(
-    required: Mapping[Role, CPUSet], emulator: CPUSet, observed: tuple[ObservedThread, ...]
+    required: Mapping[Role, CPUSet], pinning: Pinning, observed: tuple[ObservedThread, ...]
 ) -> tuple[Drift, ...]:
-    planned = ((thread, required.get(thread.role, emulator)) for thread in observed)
+    planned = ((thread, planned_cpus(thread.role, pinning, required)) for thread in observed)
     return tuple(
         Drift(role=thread.role, tid=thread.tid, name=thread.name, planned=cpus, actual=thread.cpus)
         for thread, cpus in planned

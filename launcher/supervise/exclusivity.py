@@ -7,12 +7,15 @@ from msgspec import Struct
 from launcher.cpuset import CPUSet
 from launcher.supervise.snapshot import Exclusivity
 
+_STATIC = "static"
+
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What is known of the cpuset.
 
     `online` are the machine's CPUs, `needed` the number that the guest asks for, `partition` the cpuset's partition
-    type (cgroup v2), and `kubelet_assignments` the CPUs that a kubelet's state file gives to one container each.
+    type (cgroup v2). A kubelet's state file tells its policy, the CPUs that it gives to one container each
+    (`kubelet_assignments`), and those that all others share (`kubelet_pool`).
     """
 
     cpuset: CPUSet
@@ -20,6 +23,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     needed: int
     partition: str | None = None
     kubelet_assignments: tuple[CPUSet, ...] = ()
+    kubelet_policy: str = _STATIC
+    kubelet_pool: CPUSet = CPUSet()
     kubelet_source: str = ""
 
 
@@ -34,14 +39,35 @@ def grade(evidence: Evidence) -> Grade:
     """Grade the evidence: proven by the kernel or the kubelet, likely by the size alone, shared otherwise.
 
     A cpuset partition (`cpuset.cpus.partition`: root or isolated, Documentation/admin-guide/cgroup-v2.rst) is exclusive
-    among its siblings; the kubelet's static CPU manager lists exclusive CPUs container by container.
+    among its siblings; the kubelet's static CPU manager lists exclusive CPUs container by container. A state file that
+    contradicts this, or itself, is evidence that something is wrong, and shows nothing.
     """
     if evidence.partition in ("root", "isolated"):
         return Grade(exclusivity=Exclusivity.PROVEN, reason=f"the cpuset is a partition ({evidence.partition})")
+    contradiction = _contradiction(evidence)
+    if contradiction is not None:
+        return Grade(exclusivity=Exclusivity.SHARED, reason=f"{evidence.kubelet_source} {contradiction}")
     if evidence.cpuset and evidence.cpuset in evidence.kubelet_assignments:
         reason = f"{evidence.kubelet_source} gives CPU {evidence.cpuset} to one container"
         return Grade(exclusivity=Exclusivity.PROVEN, reason=reason)
     return _grade_size(evidence)
+
+
+def _contradiction(evidence: Evidence) -> str | None:
+    """Say what in the kubelet's state file speaks against CPUs of our own; None where nothing does."""
+    cpuset, assignments = evidence.cpuset, evidence.kubelet_assignments
+    pooled = cpuset & evidence.kubelet_pool
+    given = f"gives CPU {cpuset} to one container" if cpuset in assignments else ""
+    if pooled and given:
+        return f"contradicts itself: it {given}, and has CPU {pooled} in the shared pool, too"
+    if given and evidence.kubelet_policy != _STATIC:
+        return f"contradicts itself: it {given}, and its policy is {evidence.kubelet_policy[:40]!r}"
+    others = [cpus & cpuset for cpus in assignments if cpus & cpuset]
+    if given and len(others) > 1:
+        return f"contradicts itself: it {given}, and CPU {others[0] & others[1]} to another one, too"
+    if pooled and evidence.kubelet_policy == _STATIC:
+        return f"contradicts the cpuset: it has CPU {pooled} in the shared pool"
+    return None
 
 
 def _grade_size(evidence: Evidence) -> Grade:

@@ -12,6 +12,7 @@ from launcher.errors import ExitStatus
 from launcher.hypervisor.protocol import (
     AgentChanged,
     ConnectionLost,
+    DeviceRemoved,
     EndReason,
     MachineAilment,
     MachineEnded,
@@ -74,6 +75,8 @@ class State(Struct, frozen=True, kw_only=True):
     # How QEMU's process ended; None while it lives.
     qemu_end: str | None = None
     outcome: Outcome | None = None
+    # The guest is not to run by itself: its manifest has it wait for somebody to resume it.
+    starts_paused: bool = False
 
     @property
     def wake_at_s(self) -> float | None:
@@ -191,6 +194,7 @@ Event = (
     | MachineRebooted
     | MachineAilment
     | AgentChanged
+    | DeviceRemoved
     | ConnectionLost
 )
 
@@ -241,7 +245,7 @@ def step(state: State, event: Event, now_s: float, timing: Timing) -> Step:  # n
             return _reconnected(state, running=event.running)
         case MachineAilment():
             return _ailing(state, event), ()
-        case MachineRebooted() | AgentChanged():
+        case MachineRebooted() | AgentChanged() | DeviceRemoved():
             return state, ()
         case _:
             assert_never(event)
@@ -260,6 +264,8 @@ def _adopted(state: State, event: Adopted) -> Step:
 def _proved(state: State) -> Step:
     if state.phase is not Phase.UNPROVED:
         return state, ()
+    if state.starts_paused:
+        return replace(state, phase=Phase.PAUSED), ()
     return replace(state, phase=Phase.PROVED), (Action.RESUME,)
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 
 from launcher.planner.model import Pinning
+from launcher.supervise.companions import confine_companions
 from launcher.supervise.damping import MOST_REPAIRS, Damped, History, damp
 from launcher.supervise.drift import Drift, Repair, drifts, moves, repairs
 from launcher.supervise.repairer import Pinner, Repairer
@@ -25,6 +26,8 @@ REPAIR_S = 1.0
 VANISHED_PAUSE_S = 0.05
 # Whether QEMU is stopped is looked at each fourth time: it costs a quarter of a look, and is nothing to be put right.
 STOP_LOOK_EVERY = 4
+# Those that come and go, and that nobody but us pins.
+_UNPINNED = (ThreadKind.WORKER, ThreadKind.VHOST)
 
 
 class PinningWatch:
@@ -122,10 +125,11 @@ class PinningWatch:
         self._put_right(pinner, repairs(self.found))
 
     def confine(self) -> None:
-        """Keep the launcher itself off the vCPUs' CPUs; the cpuset may have changed since these were planned."""
+        """Keep the launcher off the vCPUs' CPUs, and swtpm and passt; the cpuset may have changed since the plan."""
         cpus = self.pinning.launcher
         try:
             confine_process(cpus)
+            confine_companions(cpus, besides=self._pid)
         except OSError as error:
             _log.warning("not confined: the launcher itself to CPU %s: %s", cpus, error.strerror)
 
@@ -157,9 +161,7 @@ class PinningWatch:
 
         Nobody moved them: a thread begins with the CPUs of the one that made it, such as an IOThread of the pool.
         """
-        newborn = tuple(
-            drift for drift in self.found if drift.role.kind is ThreadKind.WORKER and drift.tid not in known
-        )
+        newborn = tuple(drift for drift in self.found if drift.role.kind in _UNPINNED and drift.tid not in known)
         self._put_right(pinner, repairs(newborn))
         return bool(newborn)
 

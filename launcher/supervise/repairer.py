@@ -115,5 +115,5 @@ def configure(pinner: Pinner, role: Role, cpus: CPUSet) -> None:
             pinner.pin_iothread(number, cpus)
         case ThreadKind.EMULATOR:
             pinner.pin_emulator(cpus)
-        case ThreadKind.WORKER:
+        case ThreadKind.WORKER | ThreadKind.VHOST:
             raise HypervisorError("the thread belongs to another user, and libvirt has no call for it")

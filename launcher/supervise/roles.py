@@ -12,6 +12,8 @@ from launcher.cpuset import CPUSet
 # QEMU names its threads with `-name debug-threads=on`, which libvirt always gives. The kernel cuts names at 15 bytes
 # (TASK_COMM_LEN), which leaves room for "CPU 9999/KVM".
 _VCPU = re.compile(r"CPU (\d+)/(?:KVM|TCG)", re.ASCII)
+# vhost_worker_create in the kernel's drivers/vhost/vhost.c: named for QEMU's first thread, whichever device's it is.
+_VHOST = re.compile(r"vhost-\d+", re.ASCII)
 _IOTHREAD = re.compile(r"IO iothread(\d+)", re.ASCII)
 
 
@@ -22,6 +24,7 @@ class ThreadKind(StrEnum):
     IOTHREAD = "iothread"
     EMULATOR = "emulator"
     WORKER = "worker"
+    VHOST = "vhost"
 
 
 class Role(Struct, frozen=True, kw_only=True, order=True):
@@ -46,8 +49,9 @@ class ObservedThread(Struct, frozen=True, kw_only=True):
 def classify(name: str, *, main: bool) -> Role:
     """Return the role of a thread by its kernel name.
 
-    Everything that is neither a vCPU nor an IOThread belongs with the emulator: `main` is QEMU's first thread, the
-    others (mon_iothread, call_rcu, workers, kvm-nx-lpage-re, vhost) are workers, for libvirt pins only the first.
+    Everything that is neither a vCPU nor an IOThread belongs with the emulator, vhost's unless CPUs are reserved for
+    them: `main` is QEMU's first thread, the others (mon_iothread, call_rcu, workers, kvm-nx-lpage-re) are workers, for
+    libvirt pins only the first.
     """
     if main:
         return Role(kind=ThreadKind.EMULATOR)
@@ -55,4 +59,4 @@ def classify(name: str, *, main: bool) -> Role:
         return Role(kind=ThreadKind.VCPU, number=int(match[1]))
     if match := _IOTHREAD.fullmatch(name):
         return Role(kind=ThreadKind.IOTHREAD, number=int(match[1]))
-    return Role(kind=ThreadKind.WORKER)
+    return Role(kind=ThreadKind.VHOST if _VHOST.fullmatch(name) else ThreadKind.WORKER)

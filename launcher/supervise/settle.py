@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from launcher.cpuset import CPUSet
-from launcher.errors import DoesNotFit
+from launcher.errors import CPUsContradict, DoesNotFit
 from launcher.host.model import AllowedCPUs
 
 _log = logging.getLogger(__name__)
@@ -28,8 +28,9 @@ def settle(
 ) -> Plan:
     """Plan over the CPUs that may be used, and wait up to `timeout_s` seconds for a cpuset into which the guest fits.
 
-    kubernetes#138731: a container may see the whole machine or a wrong cpuset for up to ten seconds. Raises the last
-    DoesNotFit when the time is over, or at once when somebody wants the launcher to stop.
+    kubernetes#138731: a container may see the whole machine or a wrong cpuset for up to ten seconds. What the
+    environment says of the CPUs is right from the start: where it contradicts the cpuset, that may be late. Raises the
+    last DoesNotFit or CPUsContradict when the time is over, or at once when somebody wants the launcher to stop.
     """
     ends_s = time.monotonic() + timeout_s
     seen: CPUSet | None = None
@@ -40,7 +41,7 @@ def settle(
             seen = allowed.cpus
         try:
             return plan(allowed)
-        except DoesNotFit as error:
+        except (DoesNotFit, CPUsContradict) as error:
             if time.monotonic() >= ends_s or is_stopping():
                 raise
             _log.debug("does not fit yet: %s", error)

@@ -9,6 +9,7 @@ from msgspec import Struct
 from launcher.planner.model import Pinning
 from launcher.supervise.drift import Drift
 from launcher.supervise.lifecycle import Phase
+from launcher.supervise.memory_map import Whereabouts
 from launcher.supervise.roles import ObservedThread, ThreadKind
 
 
@@ -42,6 +43,8 @@ class ConditionType(StrEnum):
     CPUS_EXCLUSIVE = "CPUsExclusive"
     AGENT_CONNECTED = "AgentConnected"
     PAUSED = "Paused"
+    DEVICES_PRESENT = "DevicesPresent"
+    MEMORY_LOCAL = "MemoryLocal"
 
 
 class ConditionStatus(StrEnum):
@@ -96,11 +99,22 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     cpuset: str = ""
     cpuset_source: str = ""
     cpuset_changes: int = 0
+    # Why the cpuset cannot be read any more; empty while it can.
+    cpuset_fault: str = ""
+    # That the container was given another number of CPUs than its cpuset holds; empty while it was not.
+    cpuset_resized: str = ""
     exclusivity: Exclusivity = Exclusivity.SHARED
     exclusivity_reason: str = ""
     start_up: tuple[StartUpPhase, ...] = ()
     # None where the guest has no agent channel.
     agent_connected: bool | None = None
+    # How many devices of the host the guest was given, and what is wrong with them.
+    devices: int = 0
+    device_faults: tuple[str, ...] = ()
     memory_bytes: int = 0
+    # Where its pages were at the last look, which took so much CPU time, and why that is not known.
+    memory: tuple[Whereabouts, ...] = ()
+    memory_look_s: float = 0.0
+    memory_fault: str = ""
     # What `launcher.supervise.conditions` made of the rest; empty where nobody has asked it to.
     conditions: tuple[Condition, ...] = ()

@@ -16,6 +16,7 @@ from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.protocol import (
     AgentChanged,
     ConnectionLost,
+    DeviceRemoved,
     Machine,
     MachineAilment,
     MachinePaused,
@@ -27,7 +28,9 @@ from launcher.supervise.caller import Caller
 from launcher.supervise.children import ChildReaper, describe_wait_status, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.cpuset_watch import CpusetWatch
+from launcher.supervise.device_watch import LOOK_INTERVAL_S, DeviceWatch
 from launcher.supervise.errands import Errands
+from launcher.supervise.greeter import Greeter
 from launcher.supervise.lifecycle import (
     Action,
     CallFailed,
@@ -44,11 +47,13 @@ from launcher.supervise.lifecycle import (
     is_alive,
     step,
 )
+from launcher.supervise.memory_watch import MemoryWatch, misplaced
 from launcher.supervise.pinning_watch import REPAIR_S, PinningWatch
 from launcher.supervise.recorder import Recorder
 from launcher.supervise.roles import ObservedThread
 from launcher.supervise.snapshot import Snapshot
 from launcher.supervise.thrift import give_back
+from launcher.supervise.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +86,7 @@ class Supervisor:
         self._reaper = reaper
         self._timing = timing
         self._on_proved = on_proved
-        self._state = State()
+        self._state = State(starts_paused=assignment.starts_paused)
         self._phase_since = time.time()
         self._paused_reason = ""
         self._agent_connected = assignment.agent_connected
@@ -94,8 +99,16 @@ class Supervisor:
             AllowedCPUs(cpus=pinning.cpuset, source=pinning.source),
             read=assignment.read_allowed,
             weigh=assignment.grade,
+            read_time=assignment.read_time,
         )
+        self._devices = DeviceWatch(assignment.devices)
+        self._devices_at_s = 0.0
+        self._memory = MemoryWatch(assignment.process.pid, assignment.memory_bytes)
+        self._throttle = Throttle()
         self._errands = Errands()
+        greet = assignment.on_agent
+        # Whichever machine is called by then: a new connection has another.
+        self._greeter = Greeter(None if greet is None else lambda visit: greet(self.machine, visit), self._errands)
         self._recorder = Recorder(
             pinning,
             assignment.vcpus,
@@ -123,11 +136,19 @@ class Supervisor:
     def run(self, first: Event) -> Outcome:
         """Go through the guest's life from the first event on, and return how it ended."""
         threading.Thread(target=self._wait_for_qemu, name="qemu-end", daemon=True).start()
+        if self._agent_connected:
+            # An adopted guest's: nobody knows whether the launcher before this one came to it.
+            self._greeter.agent_came()
         self._take(first)
         while self._state.outcome is None:
             self._take(self._next_event())
             self._look_in_time()
+            self._look_at_devices_in_time()
+            self._look_at_memory_in_time()
+            self._greeter.look(time.monotonic())
+            self._tell_withheld()
             self._publish()
+        self._tell_withheld(all_=True)
         self._errands.wait(LAST_ERRANDS_S)
         return self._state.outcome
 
@@ -136,7 +157,8 @@ class Supervisor:
 
     def _next_event(self) -> Event:
         now_s = time.monotonic()
-        wake_at_s = (self._state.wake_at_s, self._watch_at_s if self._is_watching() else None, now_s + BEAT_INTERVAL_S)
+        watch_at_s = self._watch_at_s if self._is_watching() else None
+        wake_at_s = (self._state.wake_at_s, watch_at_s, self._greeter.due_at_s(now_s), now_s + BEAT_INTERVAL_S)
         timeout_s = min(max(at_s - now_s, 0.0) for at_s in wake_at_s if at_s is not None)
         try:
             return self._events.get(timeout=timeout_s)
@@ -147,7 +169,7 @@ class Supervisor:
         before = self._state
         self._state, actions = step(before, event, time.monotonic(), self._timing)
         self._note(event, before)
-        if self._state.phase is Phase.RUNNING and before.phase in (Phase.STARTING, Phase.PROVED):
+        if self._state.phase is Phase.RUNNING and self._may_be_the_first_run(before):
             self._recorder.record_run_soon()
         if Action.PROVE in actions:
             self._guarded(self._prove)
@@ -158,28 +180,59 @@ class Supervisor:
         if calls:
             self._caller.begin(calls)
 
+    def _may_be_the_first_run(self, before: State) -> bool:
+        waited = before.phase is Phase.PAUSED and before.starts_paused
+        return waited or before.phase in (Phase.STARTING, Phase.PROVED)
+
     def _note(self, event: Event, before: State) -> None:
         if isinstance(event, TimePassed):
             return
         _log.debug("event: %s; phase %s", event, self._state.phase)
-        if isinstance(event, CallFailed):
-            _log.warning("failed: %s", event.detail)
-        if isinstance(event, MachineAilment):
-            _log.warning("ailing: %s", event.detail)
-        if isinstance(event, MachineRebooted):
-            _log.info("rebooted: the guest has reset itself")
-        if isinstance(event, ConnectionLost):
-            _log.warning("connection lost: %s; the guest goes on", event.reason)
-        if isinstance(event, AgentChanged):
-            self._agent_connected = event.connected
-            _log.info("agent: %s", "connected" if event.connected else "gone")
-        if isinstance(event, MachinePaused):
-            self._paused_reason = event.reason
+        self._tell_of(event)
         if self._state.phase is not before.phase:
             self._phase_since = time.time()
             _log.info("phase: %s", self._state.phase)
             if self._state.phase is Phase.RUNNING:
                 give_back()
+
+    def _tell_of(self, event: Event) -> None:
+        match event:
+            case CallFailed():
+                _log.warning("failed: %s", event.detail)
+            case MachineAilment():
+                self._tell(f"ailing: {event.detail}", logging.WARNING)
+            case MachineRebooted():
+                self._tell("rebooted: the guest has reset itself", logging.INFO)
+            case ConnectionLost():
+                _log.warning("connection lost: %s; the guest goes on", event.reason)
+            case AgentChanged():
+                self._agent_connected = event.connected
+                self._tell(f"agent: {'connected' if event.connected else 'gone'}", logging.INFO)
+                (self._greeter.agent_came if event.connected else self._greeter.agent_left)()
+            case DeviceRemoved():
+                self._note_removed(event)
+            case MachinePaused():
+                self._paused_reason = event.reason
+            case Proved() if self._state.phase is Phase.PAUSED and self._state.starts_paused:
+                self._paused_reason = "start strategy"
+                _log.info("paused: startStrategy is Paused; `virt-launcher resume` has the guest run")
+            case _:
+                pass
+
+    def _note_removed(self, event: DeviceRemoved) -> None:
+        if self._devices.note_removed(event.alias):
+            self._devices_at_s = 0.0
+        else:
+            self._tell(f"device: {event.alias} was taken out of the guest", logging.WARNING)
+
+    def _tell(self, words: str, level: int) -> None:
+        """Tell what the guest can cause as often as it likes: at once, and then how often every few seconds."""
+        if self._throttle.admits(words, time.monotonic()):
+            _log.log(level, "%s", words)
+
+    def _tell_withheld(self, *, all_: bool = False) -> None:
+        for words, count in self._throttle.due(time.monotonic(), all_=all_):
+            _log.warning("%s (%d more since)", words, count)
 
     def _prove(self) -> None:
         """Have the guest run only after the comparison of plan and kernel holds."""
@@ -189,10 +242,25 @@ class Supervisor:
         if not self._watch.prove(self.machine, repair_s=repair_s):
             self._events.put(Disproved(detail=f"not pinned as planned: {self._watch.differences}"))
             return
+        if not self._is_memory_proved():
+            return
         self._watch.confine()
         _log.info("verified: %d threads run where they were planned", len(self._watch.threads))
         self._on_proved(self._watch.pinning, self._watch.threads)
         self._events.put(Proved())
+
+    def _is_memory_proved(self) -> bool:
+        """Tell whether the memory of cells, all of which is there before the guest runs, is where it was bound to.
+
+        What cannot be read, such as of another user's QEMU, disproves nothing.
+        """
+        if self._state.phase is not Phase.UNPROVED or not self._watch.pinning.cells:
+            return True
+        self._memory.look(self._watch.pinning)
+        wrong = misplaced(self._memory.found)
+        if wrong:
+            self._events.put(Disproved(detail=f"memory not where it was bound: {'; '.join(wrong)}"))
+        return not wrong
 
     def _is_watching(self) -> bool:
         return is_alive(self._state) and self._assignment.drift_policy is not DriftPolicy.OFF
@@ -204,6 +272,16 @@ class Supervisor:
             return
         self._watch_at_s = now_s + WATCH_INTERVAL_S
         self._guarded(lambda: self._look_and_answer(now_s))
+
+    def _look_at_devices_in_time(self) -> None:
+        now_s = time.monotonic()
+        if self._devices.devices and is_alive(self._state) and now_s >= self._devices_at_s:
+            self._devices_at_s = now_s + LOOK_INTERVAL_S
+            self._devices.look()
+
+    def _look_at_memory_in_time(self) -> None:
+        if self._state.phase is Phase.RUNNING and self._is_watching():
+            self._memory.look_in_time(self._watch.pinning, self._errands, time.monotonic())
 
     def _guarded(self, look: Callable[[], None]) -> None:
         """Look at a guest that runs, and do not lose it for a fault of ours or of this machine: nothing is proved then.
@@ -224,7 +302,8 @@ class Supervisor:
     def _tell_fault(self, error: Exception) -> None:
         self._watch.doubt()
         if repr(error) != self._fault:
-            _log.error("not watched: %s", error, exc_info=error)
+            # What this machine lacks is one line; a bug has a traceback.
+            _log.error("not watched: %s", error, exc_info=None if isinstance(error, LauncherError) else error)
         self._fault = repr(error)
 
     def _look_and_answer(self, now_s: float) -> None:
@@ -282,6 +361,11 @@ class Supervisor:
             self._watch.is_stopped,
             self._cpuset.allowed,
             self._cpuset.grade,
+            self._cpuset.fault,
+            self._cpuset.resized,
+            self._devices.faults,
+            self._memory.found,
+            self._memory.fault,
             self._paused_reason,
             self._agent_connected,
         )
@@ -310,11 +394,18 @@ class Supervisor:
             cpuset=str(cpuset.allowed.cpus),
             cpuset_source=cpuset.allowed.source,
             cpuset_changes=cpuset.changes,
+            cpuset_fault=cpuset.fault,
+            cpuset_resized=cpuset.resized,
             exclusivity=cpuset.grade.exclusivity,
             exclusivity_reason=cpuset.grade.reason,
             start_up=assignment.start_up,
             memory_bytes=assignment.memory_bytes,
+            memory=self._memory.found,
+            memory_look_s=self._memory.look_s,
+            memory_fault=self._memory.fault,
             agent_connected=self._agent_connected,
+            devices=len(self._devices.devices),
+            device_faults=self._devices.faults,
         )
 
 

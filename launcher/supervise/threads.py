@@ -6,6 +6,7 @@ import os
 from contextlib import suppress
 
 from launcher.cpuset import CPUSet
+from launcher.errors import HostError
 from launcher.supervise.roles import ObservedThread, Role, classify
 from launcher.supervise.vhost import VhostThreads
 
@@ -46,10 +47,13 @@ class ThreadObserver:
         return self._threads
 
     def _read_affinities(self) -> dict[int, set[int]]:
-        """Return the affinity of each thread; empty where the process is gone."""
+        """Return the affinity of each thread; empty where the process is gone, HostError where all of /proc is."""
         try:
             return self._reread_affinities() or self._list_affinities()
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError) as error:
+            # Where a file system was, there is an empty folder.
+            if not os.listdir(self._proc):  # noqa: PTH208 - paths of /proc are text here
+                raise HostError(f"{self._proc} is gone, and no thread can be looked at") from error
             return {}
 
     def _reread_affinities(self) -> dict[int, set[int]] | None:

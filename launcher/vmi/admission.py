@@ -5,33 +5,49 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from launcher.errors import Fault
+from launcher.vmi.access_rules import ACCESS_RULES
+from launcher.vmi.assigned_rules import ASSIGNED_RULES
+from launcher.vmi.attachment_rules import ATTACHMENT_RULES
 from launcher.vmi.board_rules import BOARD_RULES
 from launcher.vmi.boot_rules import BOOT_RULES
 from launcher.vmi.cpu_feature_rules import CPU_FEATURE_RULES
 from launcher.vmi.cpu_rules import CPU_RULES
-from launcher.vmi.device_rules import DEVICE_RULES
+from launcher.vmi.dhcp_rules import DHCP_RULES
 from launcher.vmi.disk_rules import DISK_RULES
 from launcher.vmi.fieldpath import are_related
 from launcher.vmi.memory_rules import MEMORY_RULES
+from launcher.vmi.mixed import MIXED_RULES
 from launcher.vmi.name_rules import NAME_RULES
 from launcher.vmi.network_rules import NETWORK_RULES
 from launcher.vmi.peripheral_rules import PERIPHERAL_RULES
+from launcher.vmi.pod_rules import POD_RULES
+from launcher.vmi.port_range_rules import PORT_RANGE_RULES
 from launcher.vmi.rules import Subject
 from launcher.vmi.schema import VirtualMachineInstance
+from launcher.vmi.vhost_rules import VHOST_RULES
+from launcher.vmi.virtual_function_rules import VIRTUAL_FUNCTION_RULES
 from launcher.vmi.volume_rules import VOLUME_RULES
 
 RULES = (
     *NAME_RULES,
     *CPU_RULES,
+    *MIXED_RULES,
+    *VHOST_RULES,
     *MEMORY_RULES,
     *BOOT_RULES,
     *DISK_RULES,
     *VOLUME_RULES,
-    *DEVICE_RULES,
     *CPU_FEATURE_RULES,
     *BOARD_RULES,
     *NETWORK_RULES,
+    *ATTACHMENT_RULES,
+    *DHCP_RULES,
+    *PORT_RANGE_RULES,
+    *VIRTUAL_FUNCTION_RULES,
+    *POD_RULES,
+    *ACCESS_RULES,
     *PERIPHERAL_RULES,
+    *ASSIGNED_RULES,
 )
 
 # The kernel's names for KubeVirt's architectures (Go's names).

@@ -12,7 +12,7 @@ from msgspec.structs import fields
 
 from launcher.errors import Fault
 from launcher.vmi.fieldpath import show
-from launcher.vmi.hyperv import is_on
+from launcher.vmi.hyperv import NEEDED, is_on
 from launcher.vmi.rules import Rule, Subject, faults_at, text_fault
 from launcher.vmi.schema_machine import FeatureHyperv, Features
 
@@ -25,16 +25,8 @@ _SERIAL = "spec.domain.firmware.serial"
 _CHASSIS = "spec.domain.chassis"
 
 # What QEMU has only for x86. `smm` is among them for UEFI's secure boot is.
-_X86_FEATURES = ("apic", "hyperv", "kvm", "pvspinlock", "smm")
+_X86_FEATURES = ("apic", "hyperv", "hyperv_passthrough", "kvm", "pvspinlock", "smm")
 _X86_TIMERS = ("hpet", "kvm", "pit", "hyperv")
-# Each enlightenment, and the one that it needs.
-_NEEDED = (
-    ("synic", "vpindex"),
-    ("synictimer", "synic"),
-    ("tlbflush", "vpindex"),
-    ("ipi", "vpindex"),
-    ("evmcs", "vapic"),
-)
 # libvirt refuses less (virDomainHypervDefPostParse); the hypercall has 32 bits, all set meaning "never".
 _MIN_RETRIES = 4095
 _VENDOR_ID = re.compile(r"[!-+\--~](?:[ -+\--~]{0,10}[!-+\--~])?", re.ASCII)
@@ -50,7 +42,8 @@ def _x86_only(subject: Subject) -> Iterator[Fault]:
     features, timer = subject.vmi.spec.domain.features, subject.vmi.spec.domain.clock.timer
     for name in _X86_FEATURES:
         if getattr(features, name) is not None:
-            yield Fault(f"{FEATURES}.{name}", f"arm64 guests have no {name}")
+            field = "hypervPassthrough" if name == "hyperv_passthrough" else name
+            yield Fault(f"{FEATURES}.{field}", f"arm64 guests have no {field}")
     for name in _X86_TIMERS:
         if timer is not None and getattr(timer, name) is not None:
             yield Fault(f"{CLOCK}.timer.{name}", f"arm64 guests have no {name}")
@@ -63,17 +56,27 @@ def _apic(subject: Subject) -> Iterator[Fault]:
 
 
 def _hyperv(subject: Subject) -> Iterator[Fault]:
-    hyperv = subject.vmi.spec.domain.features.hyperv
+    features = subject.vmi.spec.domain.features
+    hyperv = features.hyperv
+    yield from _hyperv_passthrough(features)
     if hyperv is None:
         return
-    for name, needed in _NEEDED:
-        if is_on(getattr(hyperv, name)) and not is_on(getattr(hyperv, needed)):
-            yield Fault(f"{_HYPERV}.{name}", f"needs {_HYPERV}.{needed}")
+    for name, needed in NEEDED:
+        state = getattr(hyperv, needed)
+        if is_on(getattr(hyperv, name)) and state is not None and not is_on(state):
+            yield Fault(f"{_HYPERV}.{name}", f"needs {_HYPERV}.{needed}, which is off")
     yield from _spinlocks(hyperv)
     yield from _vendor_id(hyperv)
-    timer = hyperv.synictimer
-    if timer is not None and not timer.enabled and is_on(timer.direct):
-        yield Fault(f"{_HYPERV}.synictimer.direct", f"needs {_HYPERV}.synictimer.enabled: true")
+
+
+def _hyperv_passthrough(features: Features) -> Iterator[Fault]:
+    passthrough = features.hyperv_passthrough
+    if passthrough is None:
+        return
+    if features.hyperv is not None:
+        yield Fault(f"{FEATURES}.hypervPassthrough", f"excludes {_HYPERV}; wanted one of the two")
+    elif passthrough.enabled is None:
+        yield Fault(f"{FEATURES}.hypervPassthrough.enabled", "missing; wanted true or false")
 
 
 def _spinlocks(hyperv: FeatureHyperv) -> Iterator[Fault]:
@@ -101,9 +104,9 @@ def _vendor_id(hyperv: FeatureHyperv) -> Iterator[Fault]:
 
 def _hyperv_clock(subject: Subject) -> Iterator[Fault]:
     hyperv, timer = subject.vmi.spec.domain.features.hyperv, subject.vmi.spec.domain.clock.timer
-    has_clock = timer is not None and timer.hyperv is not None and timer.hyperv.present
-    if hyperv is not None and is_on(hyperv.synictimer) and not has_clock:
-        yield Fault(f"{_HYPERV}.synictimer", f"needs {CLOCK}.timer.hyperv")
+    lacks_clock = timer is not None and timer.hyperv is not None and not timer.hyperv.present
+    if hyperv is not None and is_on(hyperv.synictimer) and lacks_clock:
+        yield Fault(f"{_HYPERV}.synictimer", f"needs {CLOCK}.timer.hyperv, which is off")
 
 
 def _clock(subject: Subject) -> Iterator[Fault]:

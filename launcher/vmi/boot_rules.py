@@ -10,10 +10,12 @@ from collections.abc import Iterator
 
 from launcher.errors import Fault
 from launcher.vmi.fieldpath import show
-from launcher.vmi.rules import Rule, Subject, faults_at, path_fault, text_fault
+from launcher.vmi.rules import Rule, Subject, faults_at, is_image_name, path_fault, text_fault
+from launcher.vmi.schema import KernelBootContainer
 
 FIRMWARE = "spec.domain.firmware"
 _KERNEL = f"{FIRMWARE}.kernelBoot"
+_ACPI = f"{FIRMWARE}.acpi"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 _NO_UUID = "00000000-0000-0000-0000-000000000000"
 # KubeVirt's emulatedMachines of each architecture, which are all boards that the templates are made for.
@@ -51,6 +53,7 @@ def _kernel(subject: Subject) -> Iterator[Fault]:
     if boot is None:
         return
     container = boot.container
+    yield from _kernel_image(container)
     if container is None or container.kernel_path is None:
         if boot.kernel_args or container is not None:
             yield Fault(f"{_KERNEL}.container.kernelPath", "missing; kernelArgs and initrdPath need a kernel")
@@ -58,6 +61,17 @@ def _kernel(subject: Subject) -> Iterator[Fault]:
         yield from faults_at(f"{_KERNEL}.container.kernelPath", path_fault(container.kernel_path))
     if container is not None and container.initrd_path is not None:
         yield from faults_at(f"{_KERNEL}.container.initrdPath", path_fault(container.initrd_path))
+
+
+def _kernel_image(container: KernelBootContainer | None) -> Iterator[Fault]:
+    if container is None or container.image is None:
+        return
+    where = f"{_KERNEL}.container"
+    if not is_image_name(container.image):
+        yield Fault(f"{where}.image", f"{show(container.image)} is not the name of a container image")
+    for field, path in (("kernelPath", container.kernel_path), ("initrdPath", container.initrd_path)):
+        if path and not path.startswith("/"):
+            yield Fault(f"{where}.{field}", f"{show(path)} is not an absolute path inside of the image")
 
 
 def _kernel_arguments(subject: Subject) -> Iterator[Fault]:
@@ -71,10 +85,27 @@ def _kernel_arguments(subject: Subject) -> Iterator[Fault]:
         yield Fault(path, f"is longer than {_MAX_ARGUMENTS} bytes, all that a kernel reads")
 
 
+def _acpi(subject: Subject) -> Iterator[Fault]:
+    """KubeVirt's validateFirmwareACPI."""
+    acpi = subject.vmi.spec.domain.firmware.acpi
+    if acpi is None:
+        return
+    secrets = {volume.name: volume.secret is not None for volume in subject.vmi.spec.volumes}
+    given = [(field, name) for field, name in (("slic", acpi.slic_name_ref), ("msdm", acpi.msdm_name_ref)) if name]
+    if not given:
+        yield Fault(_ACPI, "names no table; wanted slicNameRef or msdmNameRef, a volume that is a secret")
+    for field, name in given:
+        if name not in secrets:
+            yield Fault(f"{_ACPI}.{field}NameRef", f"no volume is called {show(name)} (spec.volumes)")
+        elif not secrets[name]:
+            yield Fault(f"{_ACPI}.{field}NameRef", f"the volume {show(name)} is no secret, with {field}.bin in it")
+
+
 BOOT_RULES = (
     Rule(reads=("spec.domain.machine.type", "spec.architecture"), check=_machine),
     Rule(reads=(f"{FIRMWARE}.uuid",), check=_uuid),
     Rule(reads=(f"{FIRMWARE}.bootloader", "spec.architecture"), check=_bootloader),
+    Rule(reads=(_ACPI, "spec.volumes"), check=_acpi),
     Rule(reads=(_KERNEL,), check=_kernel),
     Rule(reads=(f"{_KERNEL}.kernelArgs",), check=_kernel_arguments),
 )

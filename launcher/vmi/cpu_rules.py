@@ -12,13 +12,12 @@ from launcher.errors import Fault
 from launcher.quantity import Quantity
 from launcher.vmi.fieldpath import child, show
 from launcher.vmi.guest import IOThreadsPolicy, Topology
+from launcher.vmi.mixed import MAX_VCPUS, is_mixed
 from launcher.vmi.realtime import parse_mask
 from launcher.vmi.rules import Rule, Subject
 from launcher.vmi.schema import DomainSpec
 from launcher.vmi.size import LIMITS, REQUESTS, given, has_topology, topology_of
 
-# KVM's largest (KVM_MAX_VCPUS, arch/x86/include/asm/kvm_host.h); more is a slip of the pen, and would cost memory.
-MAX_VCPUS = 4096
 # POWER's SMT-8, the most threads a core of any host has: more cannot be placed on one.
 MAX_THREADS = 8
 # QEMU starts a thread and libvirt an object for each; no machine has this many CPUs to spare for them.
@@ -33,9 +32,7 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", re.ASCII)
 def _size(subject: Subject) -> Iterator[Fault]:
     domain = subject.vmi.spec.domain
     topology = topology_of(domain)
-    if topology is None and domain.cpu.dedicated_cpu_placement:
-        yield Fault(CPU, f"how many? dedicatedCpuPlacement needs sockets, cores or threads here, or {LIMITS}.cpu")
-    elif topology is not None and topology.vcpus > MAX_VCPUS:
+    if topology is not None and topology.vcpus > MAX_VCPUS:
         where = (
             CPU if has_topology(domain.cpu) else f"{LIMITS if given(domain.resources.limits, 'cpu') else REQUESTS}.cpu"
         )
@@ -105,6 +102,8 @@ def _dedicated_size(subject: Subject) -> Iterator[Fault]:
     topology = topology_of(domain)
     if not domain.cpu.dedicated_cpu_placement or topology is None or not has_topology(domain.cpu):
         return
+    if is_mixed(subject.vmi):
+        return
     for where, amounts in ((REQUESTS, domain.resources.requests), (LIMITS, domain.resources.limits)):
         cpus = given(amounts, "cpu")
         if cpus is not None and cpus.is_whole and cpus != Quantity.of_units(topology.vcpus):
@@ -127,12 +126,6 @@ def _needs_dedicated(subject: Subject) -> Iterator[Fault]:
 
 def _passes_numa_through(domain: DomainSpec) -> bool:
     return domain.cpu.numa is not None and domain.cpu.numa.guest_mapping_passthrough is not None
-
-
-def _numa(subject: Subject) -> Iterator[Fault]:
-    domain = subject.vmi.spec.domain
-    if _passes_numa_through(domain) and domain.memory.hugepages is None:
-        yield Fault(_PASSTHROUGH, "needs huge pages: spec.domain.memory.hugepages.pageSize")
 
 
 def _realtime(subject: Subject) -> Iterator[Fault]:
@@ -160,8 +153,6 @@ def _iothreads(subject: Subject) -> Iterator[Fault]:
             )
         elif count > MAX_POOL_IOTHREADS:
             yield Fault(_POOL_SIZE, f"{count} is more than {MAX_POOL_IOTHREADS}")
-    elif count is not None:
-        yield Fault(_POOL_SIZE, "has no effect unless spec.domain.ioThreadsPolicy is supplementalPool")
 
 
 _POOL_SIZE = "spec.domain.ioThreads.supplementalPoolThreadCount"
@@ -169,7 +160,7 @@ _TOPOLOGY = (f"{CPU}.sockets", f"{CPU}.cores", f"{CPU}.threads")
 _SIZE = (*_TOPOLOGY, f"{LIMITS}.cpu", f"{REQUESTS}.cpu")
 
 CPU_RULES = (
-    Rule(reads=(*_SIZE, DEDICATED), check=_size),
+    Rule(reads=_SIZE, check=_size),
     Rule(reads=(f"{CPU}.sockets", f"{CPU}.maxSockets"), check=_max_sockets),
     Rule(reads=(f"{CPU}.threads", "spec.architecture"), check=_threads),
     Rule(reads=(f"{CPU}.model",), check=_model),
@@ -177,7 +168,6 @@ CPU_RULES = (
     Rule(reads=(DEDICATED,), check=_dedicated_amounts),
     Rule(reads=(*_SIZE, DEDICATED), check=_dedicated_size),
     Rule(reads=(DEDICATED, f"{CPU}.isolateEmulatorThread", f"{CPU}.numa", f"{CPU}.realtime"), check=_needs_dedicated),
-    Rule(reads=(f"{CPU}.numa", "spec.domain.memory.hugepages"), check=_numa),
     Rule(reads=(f"{CPU}.realtime", f"{CPU}.numa", *_SIZE), check=_realtime),
     Rule(reads=("spec.domain.ioThreadsPolicy", _POOL_SIZE), check=_iothreads),
 )

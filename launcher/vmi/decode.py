@@ -20,6 +20,9 @@ _SCALARS: dict[object, str] = {bool: "true or false", int: "an integer", str: "t
 # A manifest with more faults is not a manifest; describing each of 50,000 would take minutes.
 MAX_FAULTS = 100
 
+# Fields that are pointers in KubeVirt's API: empty text is a value there, and none that is known.
+_POINTERS = ("errorPolicy", "ioThreadsPolicy", "memLock", "rebootPolicy", "runStrategy", "startStrategy", "timezone")
+
 # What stands for a value that could not be decoded.
 _FAULTY = object()
 
@@ -42,6 +45,7 @@ class _Decoding(Struct):
     faults: list[Fault] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)
     fields: dict[type[Struct], dict[str, structs.FieldInfo]] = field(default_factory=dict)
+    root: type[Struct] | None = None
 
     def refuse(self, path: str, message: str) -> object:
         """Note a fault, up to MAX_FAULTS; returns the mark that stands for the value."""
@@ -75,7 +79,7 @@ def decode(root: Value, wanted: type[S_co]) -> Decoded[S_co]:
 
     null is as absent, and as annotation or label empty, as it is to Kubernetes; a quantity may be a number or text.
     """
-    decoding = _Decoding()
+    decoding = _Decoding(root=wanted)
     value = _struct(decoding, root, wanted, "")
     if decoding.is_full:
         return Decoded(
@@ -116,7 +120,8 @@ def _plain(decoding: _Decoding, value: Value, wanted: object, path: str) -> obje
         return _struct(decoding, value, wanted, path)
     if type(value) is wanted:
         return value
-    return decoding.refuse(path, f"{show(value)} is not {_SCALARS[wanted]}")
+    quoted = "; put it in quotes" if wanted is str and isinstance(value, bool | int | float) else ""
+    return decoding.refuse(path, f"{show(value)} is not {_SCALARS[wanted]}{quoted}")
 
 
 def _bounded(decoding: _Decoding, value: Value, wanted: object, path: str) -> object:
@@ -133,8 +138,6 @@ def _bounded(decoding: _Decoding, value: Value, wanted: object, path: str) -> ob
 def _choice(decoding: _Decoding, value: Value, choices: tuple[object, ...], path: str) -> object:
     if any(type(value) is type(choice) and value == choice for choice in choices):
         return value
-    if isinstance(value, bool) and isinstance(choices[0], bool):
-        return decoding.refuse(path, f"{show(value)} is not supported; leave it out or set it to {show(choices[0])}")
     return decoding.refuse(path, f"{show(value)} is not {' or '.join(_bare(choice) for choice in choices)}")
 
 
@@ -193,11 +196,26 @@ def _struct(decoding: _Decoding, value: Value, wanted: type[Struct], path: str) 
     for key, inner in value.items():
         if key not in fields:
             _refuse_unknown(decoding, wanted, key, inner, path)
-        elif inner is not None:
+        elif inner is not None and not (inner == "" and _may_be_empty(fields[key])):
             decoded = _value(decoding, inner, fields[key].type, child(path, key))
             if decoded is not _FAULTY:
                 values[fields[key].name] = decoded
     return _built(decoding, wanted, values, value, path)
+
+
+def _may_be_empty(info: structs.FieldInfo) -> bool:
+    """Tell whether empty text is as absent in this field, as it is to Go, but for pointers."""
+    return not info.required and info.encode_name not in _POINTERS and any(map(_is_text, _parts(info.type)))
+
+
+def _parts(wanted: object) -> tuple[object, ...]:
+    return get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+
+
+def _is_text(wanted: object) -> bool:
+    if get_origin(wanted) is Literal:
+        return isinstance(get_args(wanted)[0], str)
+    return isinstance(wanted, type) and issubclass(wanted, str)
 
 
 def _built(
@@ -218,16 +236,29 @@ def _refuse_unknown(decoding: _Decoding, struct: type[Struct], key: str, value: 
     from launcher.vmi.kubevirt_fields import is_known, nearest_field  # noqa: PLC0415
 
     if is_known(struct.__name__, key):
+        from launcher.vmi.advice import advice_for  # noqa: PLC0415 - likewise
+
         # Nothing is asked for by a field of KubeVirt that is null or an empty list: to Go it is as absent.
         if value not in (None, []):
-            decoding.report(
-                child(path, key), "not supported: KubeVirt has this field, virt-launcher does not act on it"
-            )
+            decoding.report(child(path, key), advice_for(struct.__name__, key))
         return
     supported = tuple(decoding.fields_of(struct))
     nearest = nearest_field(struct.__name__, key, supported)
+    is_slip = nearest is not None and nearest.lower() == key.lower()
+    if not is_slip and (places := _places_elsewhere(decoding, key)):
+        decoding.report(child(path, key), f"no such field here; it belongs at {' or '.join(places)}")
+        for place in places:
+            decoding.doubt(place)
+        return
     if nearest is None:
         decoding.report(child(path, key), f"no such field; {struct.__name__} has {', '.join(supported) or 'none'}")
         return
     decoding.report(child(path, key), f'no such field; did you mean "{nearest}"?')
     decoding.doubt(child(path, nearest))
+
+
+def _places_elsewhere(decoding: _Decoding, key: str) -> tuple[str, ...]:
+    """Return where the document's schema has a field of this name; only for a manifest that is wrong."""
+    from launcher.vmi.advice import places_of  # noqa: PLC0415 - likewise
+
+    return () if decoding.root is None else places_of(decoding.root, key)

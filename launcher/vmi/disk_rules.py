@@ -13,17 +13,16 @@ from pathlib import PurePosixPath
 from launcher.errors import Fault
 from launcher.vmi.disks import bus_of, device_of
 from launcher.vmi.fieldpath import item, show
-from launcher.vmi.guest import DiskBus, DiskDevice
+from launcher.vmi.guest import CUT_SERIALS, LONGEST_SERIALS, DiskBus, DiskDevice
 from launcher.vmi.guest_storage import CacheMode, IOMode
 from launcher.vmi.rules import Rule, Subject, list_name_faults
 from launcher.vmi.schema_storage import CustomBlockSize, Disk, Volume
-from launcher.vmi.volume_rules import VOLUMES, sources_of, unused_volumes
+from launcher.vmi.volume_rules import VOLUMES, sources_of
 
 DISKS = "spec.domain.devices.disks"
 _SERIAL = re.compile(r"[A-Za-z0-9_.+-]+", re.ASCII)
-# What QEMU's devices tell the guest of a serial; the rest they cut off in silence: VIRTIO_BLK_ID_BYTES, the words 10
-# to 19 of ATA's IDENTIFY, and MAX_SERIAL_LEN of hw/scsi/scsi-disk.c.
-_SERIAL_LENGTHS = {DiskBus.VIRTIO: 20, DiskBus.SATA: 20, DiskBus.SCSI: 36}
+# KubeVirt's maxStrLen.
+_LONGEST_SERIAL = 256
 # MIN_BLOCK_SIZE and MAX_BLOCK_SIZE of QEMU's hw/core/qdev-prop-internal.h.
 _BLOCK_SIZES = range(512, (1 << 21) + 1)
 # Volumes whose image can be handed to several guests: raw, and not made by the launcher for this one.
@@ -40,13 +39,10 @@ def _pairs(subject: Subject) -> Iterator[Fault]:
     spec = subject.vmi.spec
     disks, volumes = spec.domain.devices.disks, spec.volumes
     volume_names = {volume.name for volume in volumes}
-    used = {disk.name for disk in disks} | unused_volumes(subject.vmi.metadata.annotations)
     for index, disk in enumerate(disks):
-        if disk.name not in volume_names:
+        # A drive may stand empty; KubeVirt fills it while the guest runs.
+        if disk.name not in volume_names and disk.cdrom is None:
             yield Fault(f"{item(DISKS, index)}.name", f"no volume is called {show(disk.name)} ({VOLUMES})")
-    for index, volume in enumerate(volumes):
-        if volume.name not in used:
-            yield Fault(f"{item(VOLUMES, index)}.name", f"no disk is called {show(volume.name)} ({DISKS})")
 
 
 def _target(subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
@@ -74,16 +70,12 @@ def _serial(subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
     if not disk.serial:
         return
     bus = bus_of(disk, subject.arch)
-    most = _SERIAL_LENGTHS[bus]
     if not _SERIAL.fullmatch(disk.serial):
         yield Fault(f"{path}.serial", f"{show(disk.serial)} is not made of letters, digits and _.+-")
     elif disk.lun is not None:
         yield Fault(f"{path}.serial", "a lun has the serial of its own device; leave it out")
-    elif len(disk.serial) > most:
-        yield Fault(
-            f"{path}.serial",
-            f"{show(disk.serial)} is longer than {most} characters, all that a {bus} disk tells its guest",
-        )
+    elif len(disk.serial) > (most := _LONGEST_SERIAL if bus in CUT_SERIALS else LONGEST_SERIALS[bus]):
+        yield Fault(f"{path}.serial", f"{show(disk.serial)} is longer than {most} characters, the most of a {bus} disk")
 
 
 def _io(_subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
@@ -103,8 +95,6 @@ def _block_size(subject: Subject, disk: Disk, path: str) -> Iterator[Fault]:
         yield Fault(f"{path}.blockSize", "has custom and matchVolume; wanted one of them")
     elif size.custom is not None:
         yield from _custom_block_size(size.custom, bus, f"{path}.blockSize.custom")
-    elif bus is DiskBus.SATA:
-        yield Fault(f"{path}.blockSize.matchVolume", "a sata disk has logical blocks of 512; wanted virtio or scsi")
 
 
 def _custom_block_size(size: CustomBlockSize, bus: DiskBus, path: str) -> Iterator[Fault]:
@@ -113,6 +103,9 @@ def _custom_block_size(size: CustomBlockSize, bus: DiskBus, path: str) -> Iterat
             yield Fault(f"{path}.{name}", f"{amount} is not a power of two from 512 to 2097152")
     if size.logical > size.physical:
         yield Fault(f"{path}.logical", f"{size.logical} is more than {path}.physical, {size.physical}")
+    if size.discard_granularity and size.logical and size.discard_granularity % size.logical:
+        found = f"{size.discard_granularity} is not a multiple of {path}.logical, {size.logical}"
+        yield Fault(f"{path}.discardGranularity", found)
     if bus is DiskBus.SATA and size.logical != 512:
         yield Fault(f"{path}.logical", f"{size.logical} is not 512, which a sata disk always has")
 
@@ -172,7 +165,7 @@ def _of_each_pair(*fields: str, check: Callable[[Subject, Disk, Volume, str], It
 _TARGETS = ("disk", "cdrom", "lun")
 DISK_RULES = (
     Rule(reads=(f"{DISKS}[].name", f"{VOLUMES}[].name"), check=_names),
-    Rule(reads=(f"{DISKS}[].name", f"{VOLUMES}[].name", "metadata.annotations"), check=_pairs),
+    Rule(reads=(f"{DISKS}[].name", f"{VOLUMES}[].name"), check=_pairs),
     _of_each(*_TARGETS, "dedicatedIOThread", check=_target),
     _of_each(*_TARGETS, "serial", check=_serial),
     _of_each("io", "cache", check=_io),

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 
 from msgspec import Struct, field
 
-from launcher.vmi.guest_machine import Board, CPUFeature, Peripherals
-from launcher.vmi.guest_storage import BlockSize, CacheMode, ErrorPolicy, IOMode, Volume
+from launcher.vmi.guest_devices import DeviceRequest
+from launcher.vmi.guest_machine import Board, CPUFeature, GuestProbe, Peripherals
+from launcher.vmi.guest_storage import (
+    AgentKeys,
+    AgentPasswords,
+    BesideObject,
+    BlockSize,
+    CacheMode,
+    ErrorPolicy,
+    IOMode,
+    SharedFolder,
+    Volume,
+)
+
+_MIB = 1 << 20
 
 
 class IOThreadsPolicy(StrEnum):
@@ -24,6 +38,13 @@ class DiskBus(StrEnum):
     VIRTIO = "virtio"
     SCSI = "scsi"
     SATA = "sata"
+    USB = "usb"
+
+
+# What QEMU's devices tell the guest of a serial: VIRTIO_BLK_ID_BYTES, the words 10 to 19 of ATA's IDENTIFY, and
+# MAX_SERIAL_LEN of hw/scsi/scsi-disk.c, which takes no longer one; the others cut the rest off in silence.
+LONGEST_SERIALS = {DiskBus.VIRTIO: 20, DiskBus.SATA: 20, DiskBus.SCSI: 36, DiskBus.USB: 36}
+CUT_SERIALS = (DiskBus.VIRTIO, DiskBus.SATA)
 
 
 class DiskDevice(StrEnum):
@@ -71,16 +92,44 @@ class GuestCPU(Struct, frozen=True, kw_only=True):
     # The annotation alpha.kubevirt.io/EmulatorThreadCompleteToEvenParity is present.
     emulator_even_parity: bool = False
     numa_passthrough: bool = False
+    # What the manifest would let it grow to, where that is more than it has.
+    max_sockets: int | None = None
     # The vCPUs that run under SCHED_FIFO; None where the guest is not realtime.
     realtime_vcpus: frozenset[int] | None = None
     features: tuple[CPUFeature, ...] = ()
+    # Those of a guest with dedicated CPUs that have none, whole guest cores, and how many CPUs they have together.
+    shared_vcpus: frozenset[int] = frozenset()
+    shared_cpus: int = 0
+    # CPUs for vhost's threads alone; with 0 they run with the emulator.
+    vhost_cpus: int = 0
+
+    @property
+    def placed_vcpus(self) -> tuple[int, ...]:
+        """The vCPUs that have a CPU of their own where CPUs are dedicated, ascending."""
+        return tuple(vcpu for vcpu in range(self.topology.vcpus) if vcpu not in self.shared_vcpus)
+
+    @property
+    def placed_topology(self) -> Topology:
+        """The topology of these alone: as many guest cores of each guest socket, else one socket of them all."""
+        if not self.shared_vcpus:
+            return self.topology
+        size = self.topology.cores * self.topology.threads
+        sockets = Counter(vcpu // size for vcpu in self.placed_vcpus)
+        threads = self.topology.threads
+        if len(set(sockets.values())) == 1:
+            return Topology(
+                sockets=len(sockets), cores=len(self.placed_vcpus) // len(sockets) // threads, threads=threads
+            )
+        return Topology(sockets=1, cores=len(self.placed_vcpus) // threads, threads=threads)
 
 
 class IOThreadDemand(Struct, frozen=True, kw_only=True):
-    """What the manifest says of IOThreads; `cpu_count` is requests.cpu, else limits.cpu, else N, rounded up."""
+    """What the manifest says of IOThreads; `cpu_count` is requests.cpu, else limits.cpu, else 1, rounded up."""
 
     policy: IOThreadsPolicy | None = None
     pool_count: int = 0
+    # The size of a pool is given, and no policy that has one.
+    has_spare_count: bool = False
     cpu_count: int = 1
 
 
@@ -89,6 +138,21 @@ class GuestMemory(Struct, frozen=True, kw_only=True):
 
     guest_bytes: int
     huge_page_bytes: int | None = None
+    # Likewise.
+    max_guest_bytes: int | None = None
+    # limits.memory, where the guest has more.
+    lower_limit_bytes: int | None = None
+    # What the manifest adds to the Pod's memory beside what guest and launcher need.
+    reserved_bytes: int = 0
+    is_lock_wanted: bool = False
+
+    @property
+    def unit_bytes(self) -> int:
+        """What the memory is dealt out in: huge pages, else as much as a transparent huge page or, for a guest that is
+        no whole number of these, a mebibyte, to which libvirt rounds the memory of each cell up."""
+        if self.huge_page_bytes is not None:
+            return self.huge_page_bytes
+        return _MIB if self.guest_bytes % (2 * _MIB) else 2 * _MIB
 
 
 class Disk(Struct, frozen=True, kw_only=True):
@@ -117,16 +181,51 @@ class Disk(Struct, frozen=True, kw_only=True):
     block_size: BlockSize | None = None
     # The block size is the volume's (blockSize.matchVolume).
     matches_volume: bool = False
+    # A CD-ROM drive without a disc: there is no volume.
+    is_empty: bool = False
     # A virtio disk's, where block multi-queue is asked for.
     queues: int | None = None
+    # KubeVirt tells no guest of it.
+    tag: str = ""
+    # A lun whose persistent reservations a helper beside QEMU makes.
+    is_reserved: bool = False
+    # A CD-ROM that the manifest calls writable: libvirt knows better.
+    is_called_writable: bool = False
+    # A CD-ROM whose tray is said to be open.
+    is_open: bool = False
+    # What has changed in it is to be kept track of for backups, which nobody makes here.
+    is_tracked: bool = False
+    # Where the guest is to see a virtio disk on its PCI bus, such as 0000:07:00.0.
+    guest_address: str | None = None
 
 
 class KernelBoot(Struct, frozen=True, kw_only=True):
-    """A kernel that QEMU loads itself; paths on the host, arguments as one string."""
+    """A kernel that QEMU loads itself; paths on the host, or in a container image, arguments as one string."""
 
     kernel: str
+    image: str | None = None
     initrd: str | None = None
     arguments: str = ""
+
+
+class TableKind(StrEnum):
+    """The ACPI tables that a manifest may bring, by libvirt's names: licences of Windows."""
+
+    SLIC = "slic"
+    MSDM = "msdm"
+
+
+class ACPITable(Struct, frozen=True, kw_only=True):
+    """An ACPI table: the file that its kind names (slic.bin) of a volume that is a Secret."""
+
+    kind: TableKind
+    volume: str
+    object_name: str
+
+    @property
+    def file(self) -> str:
+        """The name of the table's file in the Secret."""
+        return f"{self.kind}.bin"
 
 
 class SerialConsole(Struct, frozen=True, kw_only=True):
@@ -145,6 +244,8 @@ class Guest(Struct, frozen=True, kw_only=True):
     namespace: str = "default"
     # The kernel's name of the guest's architecture: spec.architecture, else the host's.
     arch: str = "x86_64"
+    # What cloud-init calls it, where that is not its name.
+    hostname: str | None = None
     uuid: str | None = None
     machine: str | None = None
     firmware: Firmware = Firmware.BIOS
@@ -152,7 +253,35 @@ class Guest(Struct, frozen=True, kw_only=True):
     peripherals: Peripherals = field(default_factory=Peripherals)
     io_threads: IOThreadDemand = field(default_factory=IOThreadDemand)
     disks: tuple[Disk, ...] = ()
+    host_devices: tuple[DeviceRequest, ...] = ()
+    shared_folders: tuple[SharedFolder, ...] = ()
+    credentials: tuple[AgentKeys | AgentPasswords, ...] = ()
+    beside: tuple[BesideObject, ...] = ()
+    # A virtio port over which the guest asks for vhostmd's figures.
+    has_metrics_port: bool = False
+    readiness: GuestProbe | None = None
+    liveness: GuestProbe | None = None
     kernel_boot: KernelBoot | None = None
+    # The text that the annotation for Ignition has.
+    ignition: str = ""
+    acpi_tables: tuple[ACPITable, ...] = ()
     serial: SerialConsole = field(default_factory=SerialConsole)
     # Seconds between the request to shut down and the end by force; None leaves it to the command line.
     grace_period_s: int | None = None
+    # It stands still after its proof until somebody has it go on.
+    starts_paused: bool = False
+
+    def files_beside(self, name: str | None, *kinds: str) -> tuple[tuple[str, bytes], ...] | None:
+        """Return the files of an object of one of these kinds that stands beside the machine; None where none does."""
+        found = (one.files for one in self.beside if one.kind in kinds and one.name == name)
+        return next(found, None)
+
+    @property
+    def has_ignition(self) -> bool:
+        """Whether Ignition finds data; a text without its name KubeVirt hands to no guest (compute/qemu_cmd.go)."""
+        return "ignition" in self.ignition
+
+    @property
+    def filled_disks(self) -> tuple[Disk, ...]:
+        """The disks that have a volume: all but empty CD-ROM drives."""
+        return tuple(disk for disk in self.disks if not disk.is_empty)

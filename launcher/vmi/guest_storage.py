@@ -49,6 +49,7 @@ class FolderKind(StrEnum):
     SECRET = "secret"  # noqa: S105 - a field's name
     DOWNWARD_API = "downwardAPI"
     SERVICE_ACCOUNT = "serviceAccount"
+    SYSPREP = "sysprep"
 
 
 class BlockSize(Struct, frozen=True, kw_only=True):
@@ -56,6 +57,8 @@ class BlockSize(Struct, frozen=True, kw_only=True):
 
     logical: int
     physical: int
+    # What the guest discards is a multiple of it; None leaves it to QEMU, 0 turns discarding off.
+    discard_granularity: int | None = None
 
 
 class Claim(Struct, frozen=True, kw_only=True):
@@ -100,6 +103,13 @@ class CloudInit(Struct, frozen=True, kw_only=True):
     user_data_secret: str | None = None
     network_data: bytes | None = None
     network_data_secret: str | None = None
+    # The Secrets whose values are public keys for the guest's first user.
+    key_secrets: tuple[str, ...] = ()
+
+
+def is_cloud_init(volume: object, kind: CloudInitKind) -> bool:
+    """Tell whether this is the volume of such a disc."""
+    return isinstance(volume, CloudInit) and volume.kind is kind
 
 
 class DownwardFile(Struct, frozen=True, kw_only=True):
@@ -127,4 +137,42 @@ class MountedFolder(Struct, frozen=True, kw_only=True):
     files: tuple[DownwardFile, ...] = ()
 
 
-Volume: TypeAlias = Claim | Ephemeral | ContainerDisk | EmptyDisk | CloudInit | MountedFolder
+class BesideObject(Struct, frozen=True, kw_only=True):
+    """A ConfigMap or Secret that stands beside the machine, for where no Pod mounts it: its files, sorted by name."""
+
+    kind: str
+    name: str
+    files: tuple[tuple[str, bytes], ...]
+
+
+class ContainerPath(Struct, frozen=True, kw_only=True):
+    """A folder of the launcher's container, which somebody else has mounted there."""
+
+    path: str
+
+
+class SharedFolder(Struct, frozen=True, kw_only=True):
+    """A file system of the guest by its tag: the folder of a volume, over virtiofs."""
+
+    name: str
+    source: Claim | MountedFolder | ContainerPath
+
+
+class AgentKeys(Struct, frozen=True, kw_only=True):
+    """Public keys of a Secret for users of the guest, by its agent."""
+
+    secret: str
+    users: tuple[str, ...]
+
+
+class AgentPasswords(Struct, frozen=True, kw_only=True):
+    """Passwords of a Secret by the users' names, by the guest's agent."""
+
+    secret: str
+
+
+class HostMetrics(Struct, frozen=True, kw_only=True):
+    """A disk with vhostmd's figures, which the launcher writes anew while the guest runs."""
+
+
+Volume: TypeAlias = HostMetrics | Claim | Ephemeral | ContainerDisk | EmptyDisk | CloudInit | MountedFolder

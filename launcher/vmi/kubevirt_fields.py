@@ -18,6 +18,8 @@ _FIELDS = {
         "running runStrategy instancetype preference template dataVolumeTemplates updateVolumesStrategy"
     ),
     "VirtualMachineInstanceTemplateSpec": "metadata spec",
+    "InstancetypeMatcher": "name kind revisionName inferFromVolume inferFromVolumeFailurePolicy",
+    "PreferenceMatcher": "name kind revisionName inferFromVolume inferFromVolumeFailurePolicy",
     "ObjectMeta": (
         "name generateName namespace selfLink uid resourceVersion generation creationTimestamp deletionTimestamp"
         " deletionGracePeriodSeconds labels annotations ownerReferences finalizers managedFields"
@@ -54,6 +56,12 @@ _FIELDS = {
         " autoattachVSOCK rng blockMultiQueue networkInterfaceMultiqueue gpus downwardMetrics panicDevices filesystems"
         " hostDevices clientPassthrough sound tpm video"
     ),
+    "GPU": "name deviceName claimName requestName virtualGPUOptions tag",
+    "VGPUOptions": "display",
+    "VGPUDisplayOptions": "enabled ramFB",
+    "HyperVPassthrough": "enabled",
+    "HostDevice": "name deviceName claimName requestName tag",
+    "VirtualMachineInstanceResourceClaim": "name resourceClaimName resourceClaimTemplateName",
     "Disk": (
         "name disk lun cdrom bootOrder serial dedicatedIOThread cache io tag blockSize shareable errorPolicy"
         " changedBlockTracking"
@@ -77,6 +85,10 @@ _FIELDS = {
     "PITTimer": "tickPolicy present",
     "RTCTimer": "tickPolicy present track",
     "HypervTimer": "present",
+    "TLBFlush": "enabled direct extended",
+    "ReservedOverhead": "addedOverhead memLock",
+    "ACPI": "slicNameRef msdmNameRef",
+    "ClientPassthroughDevices": "",
     "Features": "acpi apic hypervPassthrough hyperv smm kvm pvspinlock",
     "FeatureAPIC": "enabled endOfInterrupt",
     "FeatureSpinlocks": "enabled spinlocks",
@@ -88,12 +100,17 @@ _FIELDS = {
     ),
     "FeatureKVM": "hidden",
     "Interface": (
-        "name model binding bridge slirp masquerade sriov macvtap passt passtBinding ports macAddress bootOrder"
-        " pciAddress dhcpOptions tag acpiIndex state"
+        "name model binding bridge slirp masquerade sriov macvtap passt passtBinding ports portRanges macAddress"
+        " bootOrder pciAddress dhcpOptions tag acpiIndex state"
     ),
+    "PortRange": "start end protocol",
+    "DHCPOptions": "bootFileName tftpServerName ntpServers privateOptions",
+    "DHCPPrivateOption": "option value",
+    "ResourceClaimNetwork": "claimName requestName",
     "InterfaceBridge": "",
     "InterfaceSlirp": "",
     "InterfacePasst": "",
+    "DeprecatedMacvtap": "",
     "InterfacePasstBinding": "",
     "PluginBinding": "name",
     "Port": "name protocol port",
@@ -121,6 +138,35 @@ _FIELDS = {
     "CloudInitConfigDriveSource": (
         "secretRef userDataBase64 userData networkDataSecretRef networkDataBase64 networkData"
     ),
+    "SysprepSource": "secret configMap",
+    "MemoryDumpVolumeSource": "claimName readOnly hotpluggable",
+    "ContainerPathVolumeSource": "path readOnly",
+    "DownwardMetrics": "",
+    "DownwardMetricsVolumeSource": "",
+    "Filesystem": "name virtiofs",
+    "FilesystemVirtiofs": "",
+    "AccessCredential": "sshPublicKey userPassword",
+    "SSHPublicKeyAccessCredential": "source propagationMethod",
+    "UserPasswordAccessCredential": "source propagationMethod",
+    "CredentialSource": "secret",
+    "AccessCredentialSecretSource": "secretName",
+    "SSHPublicKeyAccessCredentialPropagationMethod": "configDrive noCloud qemuGuestAgent",
+    "UserPasswordAccessCredentialPropagationMethod": "qemuGuestAgent",
+    "NoCloudPropagation": "",
+    "ConfigDrivePropagation": "",
+    "QemuGuestAgentSSHPublicKeyAccessCredentialPropagation": "users",
+    "QemuGuestAgentUserPasswordAccessCredentialPropagation": "",
+    "Probe": (
+        "exec guestAgentPing httpGet tcpSocket initialDelaySeconds timeoutSeconds periodSeconds successThreshold"
+        " failureThreshold"
+    ),
+    "HTTPGetAction": "path port host scheme httpHeaders",
+    "HTTPHeader": "name value",
+    "TCPSocketAction": "port host",
+    "ExecAction": "command",
+    "GuestAgentPing": "",
+    "PodDNSConfig": "nameservers searches options",
+    "PodDNSConfigOption": "name value",
     "ConfigMapVolumeSource": "name optional volumeLabel",
     "SecretVolumeSource": "secretName optional volumeLabel",
     "ServiceAccountVolumeSource": "serviceAccountName",

@@ -11,7 +11,7 @@ from launcher.errors import Fault
 from launcher.quantity import Quantity
 from launcher.vmi.fieldpath import child, show
 from launcher.vmi.rules import Rule, Subject
-from launcher.vmi.size import LIMITS, REQUESTS, given, memory_of
+from launcher.vmi.size import LIMITS, PAGE_SIZE, REQUESTS, memory_of
 
 MIN_GUEST = Quantity.of_units(10**6)
 # 52 bits, the widest physical address of x86 and arm64; libvirt refuses what no longer fits its counter of KiB.
@@ -20,7 +20,7 @@ MAX_GUEST = Quantity.of_units(1 << 52, binary=True)
 MIN_HUGE_PAGE = Quantity.of_units(1 << 16, binary=True)
 
 GUEST = "spec.domain.memory.guest"
-PAGE_SIZE = "spec.domain.memory.hugepages.pageSize"
+MAX_GUEST_MEMORY = "spec.domain.memory.maxGuest"
 # Resources without a slash in their name that Kubernetes knows (beside hugepages-<size>); others belong to a vendor.
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 
@@ -28,18 +28,17 @@ _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 def _size(subject: Subject) -> Iterator[Fault]:
     size = memory_of(subject.vmi.spec.domain)
     if size is None:
-        yield Fault(GUEST, f"missing; give it here, or as {LIMITS}.memory or {REQUESTS}.memory")
+        yield Fault(GUEST, f"missing; give it here, or as {REQUESTS}.memory or {LIMITS}.memory")
     elif size.quantity < MIN_GUEST:
         yield Fault(size.path, f"{size.quantity} is less than {MIN_GUEST}, the least memory of a guest")
     elif size.quantity > MAX_GUEST:
         yield Fault(size.path, f"{size.quantity} is more than {MAX_GUEST}, the most that a machine can address")
 
 
-def _within_limit(subject: Subject) -> Iterator[Fault]:
-    domain = subject.vmi.spec.domain
-    limit = given(domain.resources.limits, "memory")
-    if domain.memory.guest is not None and limit is not None and domain.memory.guest > limit:
-        yield Fault(GUEST, f"{domain.memory.guest} is more than {LIMITS}.memory, {limit}")
+def _max_guest(subject: Subject) -> Iterator[Fault]:
+    memory = subject.vmi.spec.domain.memory
+    if memory.guest is not None and memory.max_guest is not None and memory.guest > memory.max_guest:
+        yield Fault(GUEST, f"{memory.guest} is more than {MAX_GUEST_MEMORY}, {memory.max_guest}")
 
 
 def _huge_pages(subject: Subject) -> Iterator[Fault]:
@@ -63,8 +62,8 @@ def _resource_names(subject: Subject) -> Iterator[Fault]:
 
 
 MEMORY_RULES = (
-    Rule(reads=(GUEST, f"{LIMITS}.memory", f"{REQUESTS}.memory"), check=_size),
-    Rule(reads=(GUEST, f"{LIMITS}.memory"), check=_within_limit),
+    Rule(reads=("spec.domain.memory", f"{LIMITS}.memory", f"{REQUESTS}.memory"), check=_size),
+    Rule(reads=(GUEST, MAX_GUEST_MEMORY), check=_max_guest),
     Rule(reads=("spec.domain.memory", f"{LIMITS}.memory", f"{REQUESTS}.memory"), check=_huge_pages),
     Rule(reads=(), check=_resource_names),
 )

@@ -31,19 +31,9 @@ def _names(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"{item(_INPUTS, index)}.name", f"{show(names[index])} is the name of {item(_INPUTS, first)}, too")
 
 
-def _inputs(subject: Subject) -> Iterator[Fault]:
-    devices = subject.vmi.spec.domain.devices
-    if devices.autoattach_input_device and devices.inputs:
-        yield Fault(f"{_DEVICES}.autoattachInputDevice", f"has no effect beside {_INPUTS}")
-
-
 def _watchdog(subject: Subject) -> Iterator[Fault]:
     watchdog = subject.vmi.spec.domain.devices.watchdog
-    if watchdog is None:
-        return
-    if watchdog.i6300esb is None:
-        yield Fault(f"{_DEVICES}.watchdog", "has no device; wanted i6300esb")
-    elif subject.arch == "aarch64":
+    if watchdog is not None and subject.arch == "aarch64":
         yield Fault(f"{_DEVICES}.watchdog", "arm64 guests have no watchdog")
 
 
@@ -71,7 +61,6 @@ PERIPHERAL_RULES = (
         reads=(f"{_DEVICES}.watchdog.name", f"{_DEVICES}.sound.name", f"{_INPUTS}[].name"),
         check=_names,
     ),
-    Rule(reads=(f"{_DEVICES}.autoattachInputDevice", _INPUTS), check=_inputs),
     Rule(reads=(f"{_DEVICES}.watchdog", "spec.architecture"), check=_watchdog),
     Rule(
         reads=(f"{_DEVICES}.video", f"{_DEVICES}.autoattachGraphicsDevice", "spec.architecture"),

@@ -21,15 +21,19 @@ def parse_mask(mask: str, vcpus: int) -> frozenset[int]:
         return frozenset(range(vcpus))
     named = negated = CPUSet()
     for part in mask.split(","):
-        is_negated, cpus = _parse_part(part.strip(), mask, vcpus)
+        is_negated, cpus = parse_part(part.strip(), mask, vcpus)
         named, negated = (named, negated | cpus) if is_negated else (named | cpus, negated)
     return frozenset(named - negated)
 
 
-def _parse_part(part: str, mask: str, vcpus: int) -> tuple[bool, CPUSet]:
+def parse_part(part: str, mask: str, vcpus: int, *, ranges_negated: bool = False) -> tuple[bool, CPUSet]:
+    """Read one part of a mask: whether it is negated, and the vCPUs that it names; KubeVirt negates no ranges.
+
+    Raises ValueError as `parse_mask` does.
+    """
     where = f"{show(part)} in the mask {show(mask)}"
     match = _PART.fullmatch(part)
-    if match is None or (match[1] and match[3]):
+    if match is None or (match[1] and match[3] and not ranges_negated):
         raise ValueError(f"{where} is not a vCPU n, a range a-b or a negation ^n")
     first, last = int(match[2]), int(match[3] or match[2])
     if last < first:

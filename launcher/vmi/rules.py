@@ -15,6 +15,8 @@ from launcher.vmi.fieldpath import item, show
 from launcher.vmi.schema import VirtualMachineInstance
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+# A name, a tag and a digest without blanks; what it must look like is the container runtime's affair.
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,1023}", re.ASCII)
 # Control characters, surrogates and noncharacters: in no XML document, no kernel argument and no sane file name.
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _MAX_SUBDOMAIN = 253
@@ -49,6 +51,11 @@ def subdomain_fault(name: str) -> str | None:
     if len(name) <= _MAX_SUBDOMAIN and all(label_fault(label) is None for label in name.split(".")):
         return None
     return f"{show(name)} is not the name of a Kubernetes object: labels of a-z, 0-9 and -, with dots between them"
+
+
+def is_image_name(text: str) -> bool:
+    """Tell whether this may be the name of a container image."""
+    return _IMAGE.fullmatch(text) is not None
 
 
 def text_fault(text: str) -> str | None:

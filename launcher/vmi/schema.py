@@ -7,8 +7,8 @@ Fields of type `Elsewhere` are the one exception: they are accepted and change n
 else has acted on them before or will afterwards: the API server (metadata, status), the scheduler (nodeSelector,
 affinity, ...) or KubeVirt's controllers (evictionStrategy, runStrategy, ...). The launcher neither could nor should.
 
-Toggles of which only one value is true of this program are `Literal`: `autoattachPodInterface: false` is what the
-guest gets, `true` is refused. A field with the default None is absent; where KubeVirt has a default, build.py fills
+Toggles of which only one value is true of this program are `Literal`: `pit.present: true` is what the guest gets,
+`false` is refused. A field with the default None is absent; where KubeVirt has a default, build.py fills
 it in. Annotations are real types here, not text: decoding a manifest would have to evaluate each.
 """
 
@@ -18,7 +18,9 @@ from msgspec import field
 
 from launcher.quantity import Quantity
 from launcher.vmi.guest import IOThreadsPolicy
+from launcher.vmi.schema_access import AccessCredential, DownwardMetrics, Filesystem, Probe
 from launcher.vmi.schema_base import Count, Elsewhere, KubeVirtStruct, Seconds
+from launcher.vmi.schema_devices import GPU, HostDevice, VirtualMachineInstanceResourceClaim
 from launcher.vmi.schema_machine import (
     Bootloader,
     Chassis,
@@ -35,6 +37,7 @@ from launcher.vmi.schema_machine import (
     VideoDevice,
     Watchdog,
 )
+from launcher.vmi.schema_pod import PodDNSConfig
 from launcher.vmi.schema_storage import Disk, Volume
 
 
@@ -45,8 +48,8 @@ class ObjectMeta(KubeVirtStruct, frozen=True, kw_only=True):
     namespace: str | None = None
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    generate_name: str | None = None
     # The API server's own.
-    generate_name: Elsewhere = None
     uid: Elsewhere = None
     resource_version: Elsewhere = None
     generation: Elsewhere = None
@@ -97,11 +100,21 @@ class Hugepages(KubeVirtStruct, frozen=True, kw_only=True):
     page_size: Quantity
 
 
+class ReservedOverhead(KubeVirtStruct, frozen=True, kw_only=True):
+    """What the Pod gets beside the memory of guest and launcher; `memLock` raises no limit here."""
+
+    added_overhead: Quantity | None = None
+    mem_lock: Literal["NotRequired", "Required"] | None = None
+
+
 class Memory(KubeVirtStruct, frozen=True, kw_only=True):
     """The guest's memory."""
 
     guest: Quantity | None = None
+    # A bound on `guest`, checked; the launcher never adds memory to a running guest.
+    max_guest: Quantity | None = None
     hugepages: Hugepages | None = None
+    reserved_overhead: ReservedOverhead | None = None
 
 
 class ResourceRequirements(KubeVirtStruct, frozen=True, kw_only=True):
@@ -109,6 +122,8 @@ class ResourceRequirements(KubeVirtStruct, frozen=True, kw_only=True):
 
     requests: dict[str, Quantity] = field(default_factory=dict)
     limits: dict[str, Quantity] = field(default_factory=dict)
+    # The Pod requests nothing for what there is beside the guest.
+    overcommit_guest_overhead: bool = False
 
 
 class Machine(KubeVirtStruct, frozen=True, kw_only=True):
@@ -120,10 +135,13 @@ class Machine(KubeVirtStruct, frozen=True, kw_only=True):
 class KernelBootContainer(KubeVirtStruct, frozen=True, kw_only=True):
     """Where kernel and initrd lie.
 
-    KubeVirt copies them out of an image; here no image is pulled: both are paths where the launcher runs, absolute or
-    relative to its working directory.
+    With an image both are paths inside of it, which the Pod brings along, as it does container disks. Without one they
+    are paths where the launcher runs, absolute or relative to its working directory.
     """
 
+    image: str | None = None
+    image_pull_secret: str | None = None
+    image_pull_policy: Literal["Always", "Never", "IfNotPresent"] | None = None
     kernel_path: str | None = None
     initrd_path: str | None = None
 
@@ -135,6 +153,13 @@ class KernelBoot(KubeVirtStruct, frozen=True, kw_only=True):
     container: KernelBootContainer | None = None
 
 
+class ACPI(KubeVirtStruct, frozen=True, kw_only=True):
+    """Volumes, Secrets both, that hold an ACPI table for Windows' activation: slic.bin or msdm.bin."""
+
+    slic_name_ref: str = ""
+    msdm_name_ref: str = ""
+
+
 class Firmware(KubeVirtStruct, frozen=True, kw_only=True):
     """What the guest starts from."""
 
@@ -142,6 +167,7 @@ class Firmware(KubeVirtStruct, frozen=True, kw_only=True):
     serial: str | None = None
     bootloader: Bootloader | None = None
     kernel_boot: KernelBoot | None = None
+    acpi: ACPI | None = None
 
 
 class DiskIOThreads(KubeVirtStruct, frozen=True, kw_only=True):
@@ -150,10 +176,16 @@ class DiskIOThreads(KubeVirtStruct, frozen=True, kw_only=True):
     supplemental_pool_thread_count: Count | None = None
 
 
+class ClientPassthroughDevices(KubeVirtStruct, frozen=True, kw_only=True):
+    """Its presence asks for sockets through which USB devices of somebody else's machine come."""
+
+
 class Devices(KubeVirtStruct, frozen=True, kw_only=True):
-    """The guest's devices. The guest has no network, graphics, tablet, balloon or vsock unless one is asked for."""
+    """The guest's devices. It has a network card, a screen and a balloon unless they are declined."""
 
     disks: tuple[Disk, ...] = ()
+    filesystems: tuple[Filesystem, ...] = ()
+    downward_metrics: DownwardMetrics | None = None
     autoattach_serial_console: bool = True
     log_serial_console: bool | None = None
     interfaces: tuple[Interface, ...] = ()
@@ -164,15 +196,19 @@ class Devices(KubeVirtStruct, frozen=True, kw_only=True):
     tpm: TPMDevice | None = None
     watchdog: Watchdog | None = None
     panic_devices: tuple[PanicDevice, ...] = ()
+    client_passthrough: ClientPassthroughDevices | None = None
+    gpus: tuple[GPU, ...] = ()
+    host_devices: tuple[HostDevice, ...] = ()
     autoattach_graphics_device: bool | None = None
     autoattach_input_device: bool | None = None
     autoattach_mem_balloon: bool | None = None
-    autoattach_pod_interface: Literal[False] | None = None
+    autoattach_pod_interface: bool | None = None
     autoattach_vsock: bool | None = field(name="autoattachVSOCK", default=None)
     block_multi_queue: bool = False
     network_interface_multiqueue: bool | None = None
-    use_virtio_transitional: Literal[False] | None = None
-    disable_hotplug: Literal[True] | None = None
+    use_virtio_transitional: bool | None = None
+    # Nothing is plugged in here, whatever it says.
+    disable_hotplug: bool | None = None
 
 
 class DomainSpec(KubeVirtStruct, frozen=True, kw_only=True):
@@ -188,6 +224,7 @@ class DomainSpec(KubeVirtStruct, frozen=True, kw_only=True):
     features: Features = Features()
     io_threads_policy: IOThreadsPolicy | None = None
     io_threads: DiskIOThreads = DiskIOThreads()
+    reboot_policy: Literal["Reboot", "Terminate"] | None = None
     devices: Devices = Devices()
 
 
@@ -197,16 +234,25 @@ class VirtualMachineInstanceSpec(KubeVirtStruct, frozen=True, kw_only=True):
     domain: DomainSpec
     volumes: tuple[Volume, ...] = ()
     networks: tuple[Network, ...] = ()
+    hostname: str = ""
+    subdomain: str = ""
+    resource_claims: tuple[VirtualMachineInstanceResourceClaim, ...] = ()
     architecture: Literal["amd64", "arm64"] | None = None
     termination_grace_period_seconds: Seconds | None = None
-    # Consumed when the Pod was made and scheduled.
-    node_selector: Elsewhere = None
-    affinity: Elsewhere = None
-    tolerations: Elsewhere = None
-    topology_spread_constraints: Elsewhere = None
-    scheduler_name: Elsewhere = None
-    priority_class_name: Elsewhere = None
-    service_account_name: Elsewhere = None
+    start_strategy: Literal["Paused"] | None = None
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    access_credentials: tuple[AccessCredential, ...] = ()
+    dns_policy: Literal["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None", ""] = ""
+    dns_config: PodDNSConfig | None = None
+    # Where the Pod runs and as whom: Kubernetes' own structures, which go into the Pod as they are.
+    node_selector: dict[str, str] = field(default_factory=dict)
+    affinity: dict[str, object] | None = None
+    tolerations: tuple[dict[str, object], ...] = ()
+    topology_spread_constraints: tuple[dict[str, object], ...] = ()
+    scheduler_name: str = ""
+    priority_class_name: str = ""
+    service_account_name: str = ""
     # KubeVirt's controllers act on it when a node is drained.
     eviction_strategy: Elsewhere = None
 
@@ -215,7 +261,7 @@ class VirtualMachineInstance(KubeVirtStruct, frozen=True, kw_only=True):
     """A running virtual machine, or one that is to run."""
 
     spec: VirtualMachineInstanceSpec
-    api_version: Literal["kubevirt.io/v1"]
+    api_version: Literal["kubevirt.io/v1", "kubevirt.io/v1alpha3"]
     kind: Literal["VirtualMachineInstance"]
     metadata: ObjectMeta = ObjectMeta()
     # Reported by KubeVirt, wished by nobody.
@@ -229,22 +275,40 @@ class VirtualMachineInstanceTemplateSpec(KubeVirtStruct, frozen=True, kw_only=Tr
     metadata: ObjectMeta = ObjectMeta()
 
 
+class InstancetypeMatcher(KubeVirtStruct, frozen=True, kw_only=True):
+    """Which instancetype a machine has (launcher/instancetype/find.py)."""
+
+    name: str = ""
+    kind: str = ""
+    revision_name: str = ""
+    infer_from_volume: str = ""
+    infer_from_volume_failure_policy: Literal["Ignore", "Reject"] | None = None
+
+
+class PreferenceMatcher(InstancetypeMatcher, frozen=True, kw_only=True):
+    """Which preference a machine has."""
+
+
 class VirtualMachineSpec(KubeVirtStruct, frozen=True, kw_only=True):
     """When a virtual machine runs, which is the controllers' affair, and what it is like."""
 
     template: VirtualMachineInstanceTemplateSpec
-    running: Elsewhere = None
-    run_strategy: Elsewhere = None
+    # Checked, and acted on by KubeVirt's controllers alone.
+    running: bool | None = None
+    run_strategy: Literal["Always", "Halted", "Manual", "Once", "RerunOnFailure", "WaitAsReceiver"] | None = None
     # KubeVirt makes these volumes before the Pod starts; the guest's own volumes are named in the template.
     data_volume_templates: Elsewhere = None
     update_volumes_strategy: Elsewhere = None
+    # Applied before the template is decoded.
+    instancetype: InstancetypeMatcher | None = None
+    preference: PreferenceMatcher | None = None
 
 
 class VirtualMachine(KubeVirtStruct, frozen=True, kw_only=True):
     """A virtual machine that may be stopped; its template is what runs."""
 
     spec: VirtualMachineSpec
-    api_version: Literal["kubevirt.io/v1"]
+    api_version: Literal["kubevirt.io/v1", "kubevirt.io/v1alpha3"]
     kind: Literal["VirtualMachine"]
     metadata: ObjectMeta = ObjectMeta()
     status: Elsewhere = None

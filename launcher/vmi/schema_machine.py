@@ -10,6 +10,7 @@ from msgspec import Meta, field
 
 from launcher.vmi.guest_machine import (
     FeaturePolicy,
+    HpetTickPolicy,
     InterfaceModel,
     PanicModel,
     PitTickPolicy,
@@ -24,8 +25,8 @@ from launcher.vmi.schema_base import BootOrder, Count, FeatureState, KubeVirtStr
 # Two days and a bit: more is another date, not another time of day, and libvirt counts in a signed long.
 Offset = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1, description="a number of seconds")]
 PortNumber = Annotated[int, Meta(ge=1, le=65535, description="a port from 1 to 65535")]
-# QEMU's ONBOARD_INDEX_MAX (hw/acpi/pcihp.c).
-ACPIIndex = Annotated[int, Meta(ge=1, le=16383, description="an ACPI index from 1 to 16383")]
+# QEMU's ONBOARD_INDEX_MAX (hw/acpi/pcihp.c); 0 is as absent.
+ACPIIndex = Annotated[int, Meta(ge=0, le=16383, description="an ACPI index from 1 to 16383")]
 
 
 class CPUFeature(KubeVirtStruct, frozen=True, kw_only=True):
@@ -64,6 +65,14 @@ class SyNICTimer(KubeVirtStruct, frozen=True, kw_only=True):
     direct: FeatureState | None = None
 
 
+class TLBFlush(KubeVirtStruct, frozen=True, kw_only=True):
+    """Flushes of the TLB that the hypervisor does, for part of it or for a hypervisor inside of the guest, too."""
+
+    enabled: bool = True
+    direct: FeatureState | None = None
+    extended: FeatureState | None = None
+
+
 class FeatureHyperv(KubeVirtStruct, frozen=True, kw_only=True):
     """What Windows expects of a hypervisor."""
 
@@ -78,9 +87,15 @@ class FeatureHyperv(KubeVirtStruct, frozen=True, kw_only=True):
     vendorid: FeatureVendorID | None = None
     frequencies: FeatureState | None = None
     reenlightenment: FeatureState | None = None
-    tlbflush: FeatureState | None = None
+    tlbflush: TLBFlush | None = None
     ipi: FeatureState | None = None
     evmcs: FeatureState | None = None
+
+
+class HyperVPassthrough(KubeVirtStruct, frozen=True, kw_only=True):
+    """Whether the guest has every enlightenment that the host's KVM has; one that says nothing is refused."""
+
+    enabled: bool | None = None
 
 
 class FeatureKVM(KubeVirtStruct, frozen=True, kw_only=True):
@@ -95,6 +110,7 @@ class Features(KubeVirtStruct, frozen=True, kw_only=True):
     acpi: FeatureState | None = None
     apic: FeatureAPIC | None = None
     hyperv: FeatureHyperv | None = None
+    hyperv_passthrough: HyperVPassthrough | None = None
     kvm: FeatureKVM | None = None
     pvspinlock: FeatureState | None = None
     smm: FeatureState | None = None
@@ -107,9 +123,10 @@ class ClockOffsetUTC(KubeVirtStruct, frozen=True, kw_only=True):
 
 
 class HPETTimer(KubeVirtStruct, frozen=True, kw_only=True):
-    """The high precision event timer; libvirt ignores a tick policy of it, so there is none here."""
+    """The high precision event timer; libvirt takes a tick policy of it, and ignores it."""
 
     present: bool = True
+    tick_policy: HpetTickPolicy | None = None
 
 
 class KVMTimer(KubeVirtStruct, frozen=True, kw_only=True):
@@ -119,16 +136,16 @@ class KVMTimer(KubeVirtStruct, frozen=True, kw_only=True):
 
 
 class PITTimer(KubeVirtStruct, frozen=True, kw_only=True):
-    """The interval timer of the PC, which no guest is without."""
+    """The interval timer of the PC; libvirt takes it for absent, and no guest is without."""
 
-    present: Literal[True] = True
+    present: bool = True
     tick_policy: PitTickPolicy | None = None
 
 
 class RTCTimer(KubeVirtStruct, frozen=True, kw_only=True):
-    """The clock that runs on a battery, which no guest is without."""
+    """The clock that runs on a battery; libvirt takes it for absent, and no guest is without."""
 
-    present: Literal[True] = True
+    present: bool = True
     tick_policy: RtcTickPolicy | None = None
     track: RtcTrack | None = None
 
@@ -191,6 +208,10 @@ class InterfaceSlirp(KubeVirtStruct, frozen=True, kw_only=True):
     """User networking inside QEMU."""
 
 
+class DeprecatedMacvtap(KubeVirtStruct, frozen=True, kw_only=True):
+    """A macvtap of a device plugin's, as older releases of KubeVirt had it."""
+
+
 class InterfacePasst(KubeVirtStruct, frozen=True, kw_only=True):
     """User networking by passt."""
 
@@ -200,7 +221,15 @@ class InterfacePasstBinding(KubeVirtStruct, frozen=True, kw_only=True):
 
 
 class InterfaceBridge(KubeVirtStruct, frozen=True, kw_only=True):
-    """A port of a bridge."""
+    """A port of a bridge; on the pod network (KubeVirt's default) the Pod's own address, as masquerade."""
+
+
+class InterfaceMasquerade(KubeVirtStruct, frozen=True, kw_only=True):
+    """The guest behind the Pod's address."""
+
+
+class InterfaceSRIOV(KubeVirtStruct, frozen=True, kw_only=True):
+    """A virtual function of a network card, passed through."""
 
 
 class PluginBinding(KubeVirtStruct, frozen=True, kw_only=True):
@@ -217,31 +246,73 @@ class Port(KubeVirtStruct, frozen=True, kw_only=True):
     name: str | None = None
 
 
+class PortRange(KubeVirtStruct, frozen=True, kw_only=True):
+    """Ports that are forwarded into the guest, the first and the last among them."""
+
+    start: PortNumber
+    end: PortNumber
+    protocol: Literal["TCP", "UDP"]
+
+
+class DHCPPrivateOption(KubeVirtStruct, frozen=True, kw_only=True):
+    """An option of a site's own."""
+
+    option: int
+    value: str
+
+
+class DHCPOptions(KubeVirtStruct, frozen=True, kw_only=True):
+    """What KubeVirt's own DHCP server tells the guest beside its address."""
+
+    boot_file_name: str = ""
+    tftp_server_name: str = ""
+    ntp_servers: tuple[str, ...] = ()
+    private_options: tuple[DHCPPrivateOption, ...] = ()
+
+
 class Interface(KubeVirtStruct, frozen=True, kw_only=True):
     """A network card of the guest; the network of the same name is what it is connected to."""
 
     name: str
     bridge: InterfaceBridge | None = None
+    masquerade: InterfaceMasquerade | None = None
+    sriov: InterfaceSRIOV | None = None
     slirp: InterfaceSlirp | None = None
     passt: InterfacePasst | None = None
+    macvtap: DeprecatedMacvtap | None = None
     passt_binding: InterfacePasstBinding | None = None
     binding: PluginBinding | None = None
     model: InterfaceModel | None = None
     ports: tuple[Port, ...] = ()
+    port_ranges: tuple[PortRange, ...] = ()
     mac_address: str | None = None
     boot_order: BootOrder | None = None
-    acpi_index: ACPIIndex | None = None
-    state: Literal["up", "down"] | None = None
+    acpi_index: ACPIIndex = 0
+    pci_address: str | None = None
+    state: Literal["up", "down", "absent"] | None = None
+    dhcp_options: DHCPOptions | None = field(name="dhcpOptions", default=None)
+    tag: str = ""
 
 
 class PodNetwork(KubeVirtStruct, frozen=True, kw_only=True):
-    """The network of the launcher's Pod, or of the machine that the launcher runs on."""
+    """The network of the launcher's Pod, or of the machine that the launcher runs on; the guest's side of it."""
+
+    vm_network_cidr: str | None = field(name="vmNetworkCIDR", default=None)
+    vm_ipv6_network_cidr: str | None = field(name="vmIPv6NetworkCIDR", default=None)
 
 
 class MultusNetwork(KubeVirtStruct, frozen=True, kw_only=True):
-    """A network device where the launcher runs: a bridge or a tap, in Multus' notation [namespace/]name[@device]."""
+    """A NetworkAttachmentDefinition, in Multus' notation [namespace/]name[@device]; `default`: instead of the Pod's."""
 
     network_name: str
+    default: bool = False
+
+
+class ResourceClaimNetwork(KubeVirtStruct, frozen=True, kw_only=True):
+    """A virtual function that a resource claim's request brings."""
+
+    claim_name: str = ""
+    request_name: str = ""
 
 
 class Network(KubeVirtStruct, frozen=True, kw_only=True):
@@ -250,6 +321,7 @@ class Network(KubeVirtStruct, frozen=True, kw_only=True):
     name: str
     pod: PodNetwork | None = None
     multus: MultusNetwork | None = None
+    resource_claim: ResourceClaimNetwork | None = None
 
 
 class Input(KubeVirtStruct, frozen=True, kw_only=True):

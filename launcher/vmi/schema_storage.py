@@ -1,8 +1,6 @@
 """The disks and volumes of KubeVirt's API that this program acts on; see schema.py for what holds for all of it.
 
-Source: kubevirt.io/api/core/v1, schema.go. Left out, and so refused as not supported: the disk's tag (KubeVirt does
-nothing with it) and discardGranularity (libvirt 9.0 does not know it); hot-plugged volumes; sysprep, downwardMetrics,
-memoryDump and containerPath.
+Source: kubevirt.io/api/core/v1, schema.go. Left out, and so refused as not supported: hot-plugged volumes.
 """
 
 from typing import Literal
@@ -20,15 +18,16 @@ class DiskTarget(KubeVirtStruct, frozen=True, kw_only=True):
 
     bus: DiskBus | None = None
     readonly: bool = False
+    pci_address: str | None = None
 
 
 class CDRomTarget(KubeVirtStruct, frozen=True, kw_only=True):
-    """A CD-ROM; always read-only, as QEMU's are."""
+    """A CD-ROM; always read-only, as QEMU's are, whatever `readonly` says."""
 
     bus: DiskBus | None = None
-    readonly: Literal[True] = True
-    # libvirt takes "open" and closes the tray with the disc in it.
-    tray: Literal["closed"] | None = None
+    readonly: bool = True
+    # libvirt takes "open" and closes the tray with the disc in it, as under KubeVirt.
+    tray: Literal["closed", "open"] | None = None
 
 
 class LunTarget(KubeVirtStruct, frozen=True, kw_only=True):
@@ -36,7 +35,7 @@ class LunTarget(KubeVirtStruct, frozen=True, kw_only=True):
 
     bus: DiskBus | None = None
     readonly: bool = False
-    reservation: Literal[False] = False
+    reservation: bool = False
 
 
 class CustomBlockSize(KubeVirtStruct, frozen=True, kw_only=True):
@@ -44,6 +43,7 @@ class CustomBlockSize(KubeVirtStruct, frozen=True, kw_only=True):
 
     logical: Count = 0
     physical: Count = 0
+    discard_granularity: Count | None = None
 
 
 class BlockSize(KubeVirtStruct, frozen=True, kw_only=True):
@@ -62,13 +62,14 @@ class Disk(KubeVirtStruct, frozen=True, kw_only=True):
     lun: LunTarget | None = None
     boot_order: BootOrder | None = None
     serial: str = ""
+    tag: str = ""
     dedicated_iothread: bool | None = field(name="dedicatedIOThread", default=None)
     cache: CacheMode | None = None
     io: IOMode | None = None
     block_size: BlockSize | None = None
     shareable: bool = False
     error_policy: ErrorPolicy | None = None
-    changed_block_tracking: Literal[False] | None = None
+    changed_block_tracking: bool = False
 
 
 class HostDisk(KubeVirtStruct, frozen=True, kw_only=True):
@@ -92,14 +93,16 @@ class PersistentVolumeClaimVolumeSource(KubeVirtStruct, frozen=True, kw_only=Tru
 
     claim_name: str
     read_only: bool = False
-    hotpluggable: Literal[False] = False
+    # Whether it may be unplugged while the guest runs, which nobody asks of a launcher.
+    hotpluggable: Elsewhere = False
 
 
 class DataVolumeSource(KubeVirtStruct, frozen=True, kw_only=True):
     """The claim that a DataVolume of this name has filled."""
 
     name: str
-    hotpluggable: Literal[False] = False
+    # Whether it may be unplugged while the guest runs, which nobody asks of a launcher.
+    hotpluggable: Elsewhere = False
 
 
 class EphemeralClaim(KubeVirtStruct, frozen=True, kw_only=True):
@@ -201,6 +204,32 @@ class DownwardAPIVolumeSource(KubeVirtStruct, frozen=True, kw_only=True):
     volume_label: str = ""
 
 
+class SysprepSource(KubeVirtStruct, frozen=True, kw_only=True):
+    """An answer file for Windows' setup as a disc: a ConfigMap or a Secret with autounattend.xml or unattend.xml."""
+
+    config_map: LocalObjectReference | None = None
+    secret: LocalObjectReference | None = None
+
+
+class MemoryDumpVolumeSource(KubeVirtStruct, frozen=True, kw_only=True):
+    """A claim into which KubeVirt dumps the memory of a running guest; no disk of the guest."""
+
+    claim_name: str
+    read_only: bool = False
+    hotpluggable: bool = False
+
+
+class ContainerPathVolumeSource(KubeVirtStruct, frozen=True, kw_only=True):
+    """A folder of the launcher's container as a file system of the guest; somebody else has mounted it there."""
+
+    path: str
+    read_only: bool | None = None
+
+
+class DownwardMetricsVolumeSource(KubeVirtStruct, frozen=True, kw_only=True):
+    """Figures of the host and of the guest as a disk that is written anew while the guest runs (vhostmd's)."""
+
+
 class Volume(KubeVirtStruct, frozen=True, kw_only=True):
     """The content of the disk of the same name: one of these."""
 
@@ -217,3 +246,7 @@ class Volume(KubeVirtStruct, frozen=True, kw_only=True):
     secret: SecretVolumeSource | None = None
     downward_api: DownwardAPIVolumeSource | None = field(name="downwardAPI", default=None)
     service_account: ServiceAccountVolumeSource | None = None
+    sysprep: SysprepSource | None = None
+    memory_dump: MemoryDumpVolumeSource | None = None
+    container_path: ContainerPathVolumeSource | None = None
+    downward_metrics: DownwardMetricsVolumeSource | None = None

@@ -10,6 +10,7 @@ from launcher.vmi.schema import CPU, DomainSpec, ResourceRequirements
 
 REQUESTS = "spec.domain.resources.requests"
 LIMITS = "spec.domain.resources.limits"
+PAGE_SIZE = "spec.domain.memory.hugepages.pageSize"
 
 
 class MemorySize(Struct, frozen=True, kw_only=True):
@@ -37,23 +38,28 @@ def has_topology(cpu: CPU) -> bool:
 
 
 def memory_of(domain: DomainSpec) -> MemorySize | None:
-    """Return the guest's memory: memory.guest, else limits.memory, else requests.memory; None if none is given.
+    """Return the guest's memory: memory.guest, requests.memory, limits.memory, or one huge page; None if none is given.
 
-    Source: KubeVirt's pkg/util/hardware and converter, GetVirtualMemory.
+    Source: KubeVirt's setGuestMemory (pkg/defaults/defaults.go).
     """
     if domain.memory.guest is not None:
         return MemorySize(quantity=domain.memory.guest, path="spec.domain.memory.guest")
-    for path, amounts in ((LIMITS, domain.resources.limits), (REQUESTS, domain.resources.requests)):
+    for path, amounts in ((REQUESTS, domain.resources.requests), (LIMITS, domain.resources.limits)):
         amount = given(amounts, "memory")
         if amount is not None:
             return MemorySize(quantity=amount, path=f"{path}.memory")
+    if domain.memory.hugepages is not None:
+        return MemorySize(quantity=domain.memory.hugepages.page_size, path=PAGE_SIZE)
     return None
 
 
-def requested_cpus(resources: ResourceRequirements, vcpus: int) -> int:
-    """Return the CPUs that the guest asks of Kubernetes, rounded up: requests.cpu, else limits.cpu, else its vCPUs."""
+def requested_cpus(resources: ResourceRequirements) -> int:
+    """Return the CPUs that the guest asks of Kubernetes, rounded up: requests.cpu, else limits.cpu, else 1.
+
+    Source: KubeVirt's getThreadPoolLimit (converter/iothreads).
+    """
     amount = given(resources.requests, "cpu") or given(resources.limits, "cpu")
-    return vcpus if amount is None else amount.ceil
+    return 1 if amount is None else amount.ceil
 
 
 def given(amounts: dict[str, Quantity], resource: str) -> Quantity | None:

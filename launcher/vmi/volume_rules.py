@@ -14,15 +14,27 @@ from collections.abc import Callable, Iterable, Iterator
 from launcher.errors import Fault
 from launcher.quantity import Quantity
 from launcher.vmi.fieldpath import child, item, show
-from launcher.vmi.rules import Rule, Subject, faults_at, path_fault, repeated, subdomain_fault, text_fault
+from launcher.vmi.rules import (
+    Rule,
+    Subject,
+    faults_at,
+    is_image_name,
+    path_fault,
+    repeated,
+    subdomain_fault,
+    text_fault,
+)
 from launcher.vmi.schema_storage import (
     CloudInitNoCloudSource,
     ContainerDiskSource,
+    ContainerPathVolumeSource,
     DownwardAPIVolumeFile,
     DownwardAPIVolumeSource,
     EmptyDiskSource,
     EphemeralVolumeSource,
     HostDisk,
+    MemoryDumpVolumeSource,
+    SysprepSource,
     Volume,
 )
 
@@ -45,13 +57,17 @@ SOURCES = {
     "secret": "secret",
     "downwardAPI": "downward_api",
     "serviceAccount": "service_account",
+    "sysprep": "sysprep",
+    "memoryDump": "memory_dump",
+    "containerPath": "container_path",
+    "downwardMetrics": "downward_metrics",
 }
 MIB = 1 << 20
+# KubeVirt's, which are mounts of the launcher's, too.
+_RESERVED = ("/var/run/kubevirt", "/var/run/libvirt", "/var/run/virt-launcher")
 _MAX_IMAGE = Quantity.of_units(1 << 60, binary=True)
 # A disc's label in Joliet's volume descriptor: 16 characters of 2 bytes (ECMA-119, 8.5.6).
 _LABEL = re.compile(r"[A-Za-z0-9_.+-]{1,16}", re.ASCII)
-# A name, a tag and a digest without blanks; what it must look like is the container runtime's affair.
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,1023}", re.ASCII)
 _WORD = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/'\[\]-]{0,316}[A-Za-z0-9'\]])?", re.ASCII)
 
 
@@ -85,6 +101,26 @@ def _unused(subject: Subject) -> Iterator[Fault]:
             yield Fault(_UNUSED, f"{show(name)} is used by the disk of this name")
 
 
+def _sysprep(source: SysprepSource, path: str) -> Iterator[Fault]:
+    if (source.config_map is None) == (source.secret is None):
+        yield Fault(path, "wanted one of configMap and secret, with autounattend.xml or unattend.xml in it")
+    for field, reference in (("configMap", source.config_map), ("secret", source.secret)):
+        if reference is not None:
+            yield from faults_at(f"{path}.{field}.name", subdomain_fault(reference.name))
+
+
+def _memory_dump(source: MemoryDumpVolumeSource, path: str) -> Iterator[Fault]:
+    yield from faults_at(f"{path}.claimName", subdomain_fault(source.claim_name))
+
+
+def _container_path(source: ContainerPathVolumeSource, path: str) -> Iterator[Fault]:
+    yield from faults_at(f"{path}.path", path_fault(source.path))
+    if not source.path.startswith("/"):
+        yield Fault(f"{path}.path", f"{show(source.path)} is not an absolute path in the launcher's container")
+    elif source.path.startswith(_RESERVED):
+        yield Fault(f"{path}.path", f"{show(source.path)} is the launcher's own: {' and '.join(_RESERVED)} are")
+
+
 def _host_disk(disk: HostDisk, path: str) -> Iterator[Fault]:
     yield from faults_at(f"{path}.path", path_fault(disk.path))
     if disk.path.endswith("/"):
@@ -104,14 +140,12 @@ def _empty_disk(disk: EmptyDiskSource, path: str) -> Iterator[Fault]:
 
 
 def _container_disk(disk: ContainerDiskSource, path: str) -> Iterator[Fault]:
-    if not _IMAGE.fullmatch(disk.image):
+    if not is_image_name(disk.image):
         yield Fault(f"{path}.image", f"{show(disk.image)} is not the name of a container image")
     if disk.path:
         yield from faults_at(f"{path}.path", path_fault(disk.path))
         if not disk.path.startswith("/"):
             yield Fault(f"{path}.path", f"{show(disk.path)} is not an absolute path inside of the image")
-    if disk.image_pull_secret:
-        yield from faults_at(f"{path}.imagePullSecret", subdomain_fault(disk.image_pull_secret))
 
 
 def _ephemeral(source: EphemeralVolumeSource, path: str) -> Iterator[Fault]:
@@ -242,6 +276,14 @@ def _service_accounts(subject: Subject) -> Iterator[Fault]:
         yield Fault(f"{item(VOLUMES, index)}.serviceAccount", f"there is one already, {first}; a Pod has one")
 
 
+def _metrics(subject: Subject) -> Iterator[Fault]:
+    """Check that there is one at most (KubeVirt's validateVolumes)."""
+    found = [index for index, volume in enumerate(subject.vmi.spec.volumes) if volume.downward_metrics is not None]
+    for index in found[1:]:
+        first = f"{item(VOLUMES, found[0])}.downwardMetrics"
+        yield Fault(f"{item(VOLUMES, index)}.downwardMetrics", f"there is one already, {first}; a guest has one")
+
+
 def _of_each(field: str, check: Callable[..., Iterable[Fault]]) -> Rule:
     """Build the rule that checks this source wherever a volume has it."""
 
@@ -264,7 +306,11 @@ VOLUME_RULES = (
     _of_each("cloudInitNoCloud", _cloud_init),
     _of_each("cloudInitConfigDrive", _cloud_init),
     _of_each("downwardAPI", _downward_api),
+    _of_each("sysprep", _sysprep),
+    _of_each("memoryDump", _memory_dump),
+    _of_each("containerPath", _container_path),
     Rule(reads=(VOLUMES,), check=_names),
     Rule(reads=(VOLUMES,), check=_labels),
     Rule(reads=(f"{VOLUMES}[].serviceAccount",), check=_service_accounts),
+    Rule(reads=(f"{VOLUMES}[].downwardMetrics",), check=_metrics),
 )

@@ -1,8 +1,9 @@
 """Turns YAML text into trees of plain values, as kubectl reads YAML, within bounds of size and depth.
 
 What a plain scalar means follows sigs.k8s.io/yaml (go.yaml.in/yaml/v2, resolve.go), which kubectl uses: yes, no, on,
-off, y and n are booleans, 017 and 0o17 are 15, a date and 1:30 are text. Unlike there a duplicate key, a key that is
-not text, a merge key (<<) and a tag are refused with their line, for each of them hides what a manifest says.
+off, y and n are booleans, 017 and 0o17 are 15, a date and 1:30 are text; a merge key (<<) counts where it stands: of
+two values of one key the later one holds. Unlike there a key that is written twice, a key that is not text and a tag
+are refused with their line, for each of them hides what a manifest says.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from launcher.vmi.manifest import Value
 MAX_NODES = 50_000
 # The deepest field of a VMI lies at 12; the bound makes recursion over a document safe.
 MAX_DEPTH = 64
+_TOO_DEEP = f"nested more than {MAX_DEPTH} deep"
 
 _INTEGER = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+)|(0|[1-9][0-9]*))", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", re.ASCII)
@@ -36,6 +38,14 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(["", "~", "null", "Null", "NULL"]),
 }
 _STRING_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
+
+
+class NotYAML(ValueError):
+    """The text is not the YAML that is read here; `lines` (from 1) are where it is not."""
+
+    def __init__(self, message: str, lines: list[int]) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 class Tree(Struct, frozen=True, kw_only=True):
@@ -72,11 +82,18 @@ def _events(text: str) -> Iterator[yaml.Event]:
     try:
         yield from yaml.parse(text, Loader=loader)
     except yaml.MarkedYAMLError as error:
-        place = _place(error.problem_mark or error.context_mark)
-        raise ValueError(f"{place}not YAML: {error.problem or error.context}") from error
+        marks = [mark for mark in (error.problem_mark, error.context_mark) if mark is not None]
+        place = _place(marks[0] if marks else None)
+        raise NotYAML(f"{place}{_problem(error)}", [mark.line + 1 for mark in marks]) from error
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ValueError(f"line {line}: not YAML: character {error.character:#06x} is not allowed") from error
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """Say what the library found; PyYAML from 6.0.4 on bounds the depth, too, and may meet its bound before ours."""
+    problem = error.problem or error.context or "it cannot be read"
+    return _TOO_DEEP if "nesting depth" in problem else f"not YAML: {problem}"
 
 
 class _Mark(Protocol):
@@ -94,8 +111,8 @@ def _line(event: yaml.Event) -> int:
     return 1 if event.start_mark is None else event.start_mark.line + 1
 
 
-def _refuse(event: yaml.Event, message: str) -> ValueError:
-    return ValueError(_place(event.start_mark) + message)
+def _refuse(event: yaml.Event, message: str) -> NotYAML:
+    return NotYAML(_place(event.start_mark) + message, [_line(event)])
 
 
 def _value(reading: _Reading, event: yaml.Event, depth: int) -> Value:
@@ -133,7 +150,7 @@ def _count(reading: _Reading, event: yaml.Event, *, depth: int) -> None:
     if reading.nodes > MAX_NODES:
         raise _refuse(event, f"more than {MAX_NODES} values, aliases expanded")
     if depth > MAX_DEPTH:
-        raise _refuse(event, f"nested more than {MAX_DEPTH} deep")
+        raise _refuse(event, _TOO_DEEP)
 
 
 def _alias(reading: _Reading, event: yaml.AliasEvent, depth: int) -> Value:
@@ -161,6 +178,9 @@ def _mapping(reading: _Reading, depth: int) -> dict[str, Value]:
     values: dict[str, Value] = {}
     lines: dict[str, int] = {}
     while not isinstance(event := next(reading.events), yaml.MappingEndEvent):
+        if _is_merge(event):
+            values.update(_merged(reading, next(reading.events), depth + 1))
+            continue
         key = _key(event)
         if key in lines:
             raise _refuse(event, f"the key {show(key)} is there twice, first in line {lines[key]}")
@@ -169,11 +189,30 @@ def _mapping(reading: _Reading, depth: int) -> dict[str, Value]:
     return values
 
 
+def _is_merge(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and event.implicit[0] and event.value == "<<"
+
+
+def _merged(reading: _Reading, event: yaml.Event, depth: int) -> dict[str, Value]:
+    """Return the fields that a merge key brings: those of a mapping, or of a list of them, of which the first wins."""
+    if not isinstance(event, yaml.SequenceStartEvent):
+        return _merge_source(event, _value(reading, event, depth))
+    _count(reading, event, depth=depth)
+    sources = []
+    while not isinstance(inner := next(reading.events), yaml.SequenceEndEvent):
+        sources.append(_merge_source(inner, _value(reading, inner, depth + 1)))
+    return {key: value for source in reversed(sources) for key, value in source.items()}
+
+
+def _merge_source(event: yaml.Event, value: Value) -> dict[str, Value]:
+    if not isinstance(value, dict):
+        raise _refuse(event, f"the merge key << wants a mapping or a list of mappings, not {show(value)}")
+    return value
+
+
 def _key(event: yaml.Event) -> str:
     if not isinstance(event, yaml.ScalarEvent):
         raise _refuse(event, "a key must be plain text")
-    if event.implicit[0] and event.value == "<<":
-        raise _refuse(event, "the merge key << is not accepted; write its fields out")
     key = _scalar(event)
     if not isinstance(key, str):
         raise _refuse(event, f"the key {show(event.value)} reads as {show(key)}, not as text; put it in quotes")

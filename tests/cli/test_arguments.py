@@ -27,9 +27,7 @@ def test_every_verb_of_the_help_has_its_own_help(capsys: pytest.CaptureFixture[s
     ("arguments", "words"),
     [
         pytest.param([], "required: VERB", id="no verb at all"),
-        pytest.param(
-            ["rum"], "invalid choice: 'rum' (choose from 'run', 'plan'", id="an unknown verb is told them all"
-        ),
+        pytest.param(["rum"], "invalid choice: rum (choose from run, plan", id="an unknown verb is told them all"),
         pytest.param(["check"], "virt-launcher check: error: the following arguments are required: VMI", id="no VMI"),
         pytest.param(["check", "a", "--frobnicate"], "unrecognized arguments: --frobnicate", id="an unknown option"),
     ],
@@ -40,7 +38,8 @@ def test_a_wrong_command_line_ends_with_status_2_and_says_why(
     with pytest.raises(SystemExit) as ended:
         parse_arguments(arguments)
     assert ended.value.code == 2
-    assert words in capsys.readouterr().err
+    # Up to Python 3.11 the choices stand between quotes.
+    assert words in capsys.readouterr().err.replace("'", "")
 
 
 def test_the_environment_of_another_verb_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,13 @@ ROWS = (
     Row(id="an empty file", arguments="check vmi.yaml", vmi=b"", status=3, wanted="vmi.yaml: .*empty"),
     Row(id="no YAML", arguments="check vmi.yaml", vmi=b"a: [", status=3, wanted=r"vmi.yaml: .*line \d+"),
     Row(id="no text", arguments="check vmi.yaml", vmi=b"\xff\xfe\x00", status=3, wanted="vmi.yaml: "),
-    Row(id="two documents", arguments="check vmi.yaml", vmi=b"a: 1\n---\nb: 2\n", status=3, wanted="document"),
+    Row(
+        id="two documents without a machine",
+        arguments="check vmi.yaml",
+        vmi=b"a: 1\n---\nb: 2\n",
+        status=3,
+        wanted="holds no VirtualMachine.*but 2 object",
+    ),
     Row(
         id="over a mebibyte",
         arguments="check vmi.yaml",

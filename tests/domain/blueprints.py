@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import Blueprint, ConsolePaths, VirtType
 from launcher.planner.iothreads import lay_out_iothreads
-from launcher.planner.model import Cell, IOThreadPin, Pinning, VCPUPin
+from launcher.planner.model import Cell, IOThreadPin, Pinning, SharedPin, VCPUPin
 from launcher.storage.layout import KUBEVIRT_MOUNTS, expected_images
 from launcher.vmi.guest import (
     Disk,
@@ -23,12 +23,14 @@ from launcher.vmi.guest import (
     SerialConsole,
     Topology,
 )
-from launcher.vmi.guest_machine import TPM, Peripherals, VideoModel
+from launcher.vmi.guest_machine import TPM, Peripherals, Tablet, Video, VideoModel
 from tests.domain import machine_guests as machines
 from tests.domain.storage_guests import SETTINGS, VOLUMES
 
 MIB, GIB = 1 << 20, 1 << 30
-CONSOLE = ConsolePaths(socket="/run/launcher/serial0.sock", log="/run/launcher/serial0.log")
+CONSOLE = ConsolePaths(
+    socket="/run/launcher/serial0-qemu.sock", door="/run/launcher/serial0.sock", log="/run/launcher/serial0.log"
+)
 
 
 def _cpus(text: str) -> CPUSet:
@@ -87,7 +89,7 @@ def isolated_iothreads() -> Blueprint:
         Disk(name="root", path="/disks/root.qcow2", boot_order=1),
         Disk(name="data", path="/dev/data", dedicated_iothread=True),
         Disk(name="scratch", path="/disks/scratch.img", readonly=True),
-        Disk(name="cd", path="/disks/cd.iso", bus=DiskBus.SATA, device=DiskDevice.CDROM, boot_order=2),
+        Disk(name="cd", path="/disks/cd.iso", bus=DiskBus.SATA, device=DiskDevice.CDROM, readonly=True, boot_order=2),
         Disk(name="lun", path="/dev/lun", bus=DiskBus.SCSI, device=DiskDevice.LUN),
     )
     guest = replace(
@@ -134,12 +136,35 @@ def numa_realtime() -> Blueprint:
     return _blueprint(guest, replace(_pinning("2,3,12,13", "4", "2-4,12-13"), cells=cells))
 
 
+def mixed() -> Blueprint:
+    guest = _guest(Topology(cores=4), memory_bytes=GIB)
+    guest = replace(guest, cpu=replace(guest.cpu, shared_vcpus=frozenset({2, 3}), shared_cpus=1))
+    shared = tuple(SharedPin(vcpu=vcpu, cpus=_cpus("4-5")) for vcpu in (2, 3))
+    return replace(_blueprint(guest, replace(_pinning("2,3", "4-5", "2-5"), shared=shared)), virt_type=VirtType.KVM)
+
+
+def numa_plain_pages() -> Blueprint:
+    guest = _guest(Topology(sockets=2), memory_bytes=2 * GIB)
+    guest = replace(guest, cpu=replace(guest.cpu, numa_passthrough=True))
+    cells = (
+        Cell(cell=0, node=0, vcpus=_cpus("0"), memory_bytes=GIB),
+        Cell(cell=1, node=1, vcpus=_cpus("1"), memory_bytes=GIB),
+    )
+    return _blueprint(guest, replace(_pinning("2,12", "4", "2,4,12"), cells=cells))
+
+
 def arm() -> Blueprint:
     guest = replace(
         _guest(Topology(cores=2)),
         arch="aarch64",
         firmware=Firmware.EFI,
-        peripherals=Peripherals(interfaces=machines.NETWORKS[:1], tpm=TPM(), video=VideoModel.VIRTIO),
+        peripherals=Peripherals(
+            interfaces=machines.NETWORKS[:1],
+            tpm=TPM(),
+            video=Video(model=VideoModel.VIRTIO),
+            tablets=(Tablet(),),
+            has_keyboard=True,
+        ),
     )
     return _blueprint(guest, _pinning("4,5", "4-5", "4-5"), arch="aarch64")
 
@@ -185,6 +210,21 @@ def disk_settings() -> Blueprint:
     return _blueprint(replace(_guest(Topology()), disks=SETTINGS), _pinning("1", "1", "1"))
 
 
+def host_devices() -> Blueprint:
+    """Two root complexes on one node and one on another, each in its cell; a virtual GPU, and a stick on USB."""
+    return _with_host_devices(numa_realtime())
+
+
+def host_devices_without_cells() -> Blueprint:
+    return _with_host_devices(_blueprint(_guest(Topology()), _pinning("1", "1", "1")))
+
+
+def _with_host_devices(blueprint: Blueprint) -> Blueprint:
+    requests = tuple(device.request for device in machines.HOST_DEVICES)
+    guest = replace(blueprint.guest, host_devices=requests, peripherals=Peripherals(video=Video(model=VideoModel.VGA)))
+    return replace(blueprint, guest=guest, devices=machines.HOST_DEVICES)
+
+
 BLUEPRINTS = {
     "smallest": smallest,
     "pinned-kernel-boot": pinned_kernel_boot,
@@ -192,6 +232,8 @@ BLUEPRINTS = {
     "pool-round-robin": pool_round_robin,
     "pool-shared": pool_shared,
     "numa-realtime": numa_realtime,
+    "numa-plain-pages": numa_plain_pages,
+    "mixed": mixed,
     "aarch64": arm,
     "windows": windows,
     "devices": devices,
@@ -199,4 +241,6 @@ BLUEPRINTS = {
     "passt": passt,
     "volumes": volumes,
     "disk-settings": disk_settings,
+    "host-devices": host_devices,
+    "host-devices-without-cells": host_devices_without_cells,
 }

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from launcher.host.assigned import AssignedDevice, Bus
+from launcher.vmi.guest_devices import DeviceKind, DeviceRequest
 from launcher.vmi.guest_machine import (
     TPM,
     Balloon,
@@ -26,6 +30,7 @@ from launcher.vmi.guest_machine import (
     SoundModel,
     Tablet,
     Timers,
+    Video,
     VideoModel,
     WatchdogAction,
 )
@@ -57,7 +62,7 @@ WINDOWS_BOARD = Board(
             states=(*((name, True) for name in _ENLIGHTENMENTS), ("evmcs", False)),
             spinlock_retries=8191,
             vendor_id="KVM <&> 'Hv'",
-            direct_timer=True,
+            parts=(("stimer", "direct", True),),
         ),
         kvm_hidden=True,
         pvspinlock=False,
@@ -81,7 +86,7 @@ WINDOWS_PERIPHERALS = Peripherals(
     tablets=(Tablet(), Tablet(bus=InputBus.VIRTIO)),
     sound=SoundModel.ICH9,
     tpm=TPM(persistent=True),
-    video=VideoModel.VGA,
+    video=Video(model=VideoModel.VGA, memory_kib=16384),
 )
 
 DEVICES_CPU = (
@@ -99,10 +104,10 @@ DEVICES_BOARD = Board(
 DEVICES_PERIPHERALS = Peripherals(
     has_rng=True,
     watchdog=WatchdogAction.POWEROFF,
-    balloon=Balloon(reports_free_pages=True),
+    balloon=Balloon(reports_free_pages=True, is_asked_for=True),
     sound=SoundModel.AC97,
     tpm=TPM(),
-    video=VideoModel.VIRTIO,
+    video=Video(model=VideoModel.BOCHS),
     has_vsock=True,
     panics=(PanicModel.ISA, PanicModel.HYPERV),
 )
@@ -120,4 +125,27 @@ PASST = (
         ports=(Port(port=22), Port(port=53), Port(port=53, protocol=Protocol.UDP)),
     ),
     Interface(name="closed", backend=InterfaceBackend.PASST, model=InterfaceModel.E1000),
+)
+
+
+def _host_device(
+    name: str, bus: Bus, address: str, *, index: int, node: int = -1, root: str = "", kind: DeviceKind = DeviceKind.GPU
+) -> AssignedDevice:
+    request = DeviceRequest(kind=kind, index=index, name=name, resource="example.com/device")
+    return AssignedDevice(request=request, bus=bus, address=address, source="test", node=node, root=root)
+
+
+# The second GPU's window alone is more than what q35 leaves by itself.
+HOST_DEVICES = (
+    _host_device("g0", Bus.PCI, "0000:41:00.0", index=0, node=0, root="pci0000:40"),
+    replace(
+        _host_device("g1", Bus.PCI, "0000:c1:00.0", index=1, node=1, root="pci0000:c0"), wide_bytes=(1 << 36, 1 << 25)
+    ),
+    _host_device("g2", Bus.PCI, "0000:42:00.1", index=2, node=0, root="pci0000:40"),
+    replace(
+        _host_device("g3", Bus.MEDIATED, "6a1a24a1-4061-4607-8bf4-a3963d0c5895", index=3, node=0, root="pci0000:20"),
+        is_screen=True,
+        has_boot_screen=True,
+    ),
+    _host_device("stick", Bus.USB, "1:3", index=0, kind=DeviceKind.HOST_DEVICE),
 )

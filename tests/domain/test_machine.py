@@ -81,8 +81,8 @@ def test_a_feature_overrules_its_like_and_no_other() -> None:
 
 # (sentence, the clock, the attributes of the domain's)
 OFFSETS: list[tuple[str, Clock, dict[str, str]]] = [
-    ("utc", Clock(offset_s=0), {"offset": "utc"}),
-    ("beside_utc", Clock(offset_s=-60), {"offset": "variable", "adjustment": "-60", "basis": "utc"}),
+    ("utc", Clock(offset_s=0), {"offset": "utc", "adjustment": "reset"}),
+    ("beside_utc", Clock(offset_s=-60), {"offset": "utc", "adjustment": "-60"}),
     ("a_zone", Clock(timezone="Asia/Tokyo"), {"offset": "timezone", "timezone": "Asia/Tokyo"}),
     (
         "timers_alone",
@@ -126,7 +126,9 @@ REPLACED: list[tuple[str, Peripherals, str, list[str | None]]] = [
         "devices/controller[@type='usb']",
         ["none"],
     ),
-    ("a_balloon", Peripherals(balloon=Balloon()), "devices/memballoon", ["virtio"]),
+    ("a_balloon_asked_for", Peripherals(balloon=Balloon(is_asked_for=True)), "devices/memballoon", ["virtio"]),
+    ("no_balloon_of_kubevirts", Peripherals(balloon=Balloon()), "devices/memballoon", ["none"]),
+    ("a_keyboard", Peripherals(has_keyboard=True), "devices/controller[@type='usb']", ["qemu-xhci"]),
     ("a_panic_device_there", Peripherals(panics=(PanicModel.ISA,)), "devices/panic", ["isa"]),
     ("another_panic_device", Peripherals(panics=(PanicModel.HYPERV,)), "devices/panic", ["isa", "hyperv"]),
 ]
@@ -147,7 +149,7 @@ def test_a_device_takes_the_place_of_the_templates(
 HINTS = [
     ("dedicated_under_kvm", VirtType.KVM, "host-passthrough", True, True),
     ("dedicated_under_tcg", VirtType.QEMU, "host-passthrough", True, False),
-    ("dedicated_of_another_model", VirtType.KVM, "host-model", True, False),
+    ("dedicated_of_another_model", VirtType.KVM, "host-model", True, True),
     ("not_dedicated", VirtType.KVM, "host-passthrough", False, False),
 ]
 

@@ -29,8 +29,8 @@ def test_elements_come_in_libvirts_order_and_comments_stay_with_theirs() -> None
     template = b"<domain><!-- of devices --><devices/><site/><!-- of clock --><clock/></domain>"
     domain = etree.fromstring(render(smallest(), template, "t.xml"))
     shown = [child.tag if isinstance(child.tag, str) else f"#{child.text.strip()}" for child in domain]
-    assert shown[:7] == ["name", "metadata", "memory", "vcpu", "cputune", "os", "cpu"]
-    assert shown[7:] == ["#of clock", "clock", "#of devices", "devices", "site"]
+    assert shown[:8] == ["name", "metadata", "memory", "vcpu", "cputune", "os", "features", "cpu"]
+    assert shown[8:] == ["#of clock", "clock", "#of devices", "devices", "site"]
 
 
 OWNED_EXAMPLES = {
@@ -67,6 +67,7 @@ OWNED_EXAMPLES = {
     "devices/audio": "<domain><devices>\n<audio/></devices></domain>",
     "devices/watchdog": "<domain><devices>\n<watchdog/></devices></domain>",
     "devices/vsock": "<domain><devices>\n<vsock/></devices></domain>",
+    "devices/hostdev": "<domain><devices>\n<hostdev/></devices></domain>",
     "sysinfo/system/entry[@name='serial']": (
         "<domain><sysinfo type='smbios'><system>\n<entry name='serial'>1</entry></system></sysinfo></domain>"
     ),

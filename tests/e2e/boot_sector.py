@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
 READY = "sector: ready"
@@ -26,23 +27,33 @@ _INTERRUPT_COMMAND = 0xFEE00300
 _INIT, _START = 0x000C4500, 0x000C4608
 _LOOP_AT, _LOOP = 0x8000, 0xFEEB
 _ORIGIN, _SECTOR_BYTES = 0x7C00, 512
+# Page directory: present, writable, of 4 MiB each.
+_DIRECTORY_AT, _BIG_PAGE, _PAGING = 0x10000, 0x83, 1 << 31
 _HALT = b"\xfb\xf4"
 # Segment 8: all of memory, for data.
 _DESCRIPTORS = bytes(8) + bytes.fromhex("ffff000000 92cf00")
 
 
-def boot_sector() -> bytes:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sector:
+    """What the guest does besides: the memory that it writes to, and after how many ticks it ends (0: when told to)."""
+
+    memory_bytes: int = 0
+    ticks: int = 0
+
+
+def boot_sector(sector: Sector = Sector()) -> bytes:
     """Return the sector: announce yourself, look at the keys and the button from tick to tick, switch off."""
     texts = [f"{text}\r\n\0".encode() for text in (READY, POWERED_OFF)]
-    length = len(_code(0, 0, 0))
+    length = len(_code(sector, 0, 0, 0))
     ready, off = _ORIGIN + length, _ORIGIN + length + len(texts[0])
     pointer = off + len(texts[1])
-    code = _code(ready, off, pointer)
+    code = _code(sector, ready, off, pointer)
     descriptors = struct.pack("<HI", len(_DESCRIPTORS) - 1, pointer + 6) + _DESCRIPTORS
     return (code + b"".join(texts) + descriptors).ljust(_SECTOR_BYTES - 2, b"\0") + b"\x55\xaa"
 
 
-def _code(ready: int, off: int, pointer: int) -> bytes:
+def _code(sector: Sector, ready: int, off: int, pointer: int) -> bytes:
     # bl is 1 while the vCPUs are to be busy; edi is where interrupts are sent.
     begin = b"\x31\xc0\x8e\xd8\x31\xdb" + b"\xc7\x06" + struct.pack("<HH", _LOOP_AT, _LOOP)
     begin += b"\x66\xbf" + struct.pack("<I", _INTERRUPT_COMMAND)
@@ -55,7 +66,45 @@ def _code(ready: int, off: int, pointer: int) -> bytes:
     turn = rest + key + button
     again = b"\x0f\x84" + struct.pack("<h", -(len(turn) + 4))
     end = _mov_dx(_PM1_CONTROL) + _mov_ax(_SLEEP) + b"\xef\xf4"
-    return begin + _print(ready) + turn + again + _print(off) + end
+    if sector.memory_bytes:
+        begin += _write_memory(sector.memory_bytes, pointer)
+    # mov cx, ticks; sti; hlt; loop
+    wait = b"\xb9" + struct.pack("<H", sector.ticks) + _HALT + b"\xe2\xfc" if sector.ticks else turn + again
+    return begin + _print(ready) + wait + _print(off) + end
+
+
+def _write_memory(memory_bytes: int, pointer: int) -> bytes:
+    """Write to each page from 1 MiB on, through fs in protected mode; it is seen through pages of 4 MiB.
+
+    The board q35 puts what goes beyond 2 GiB above 4 GiB: the directory's second half leads there (PSE-36, which has
+    bits 32 to 39 of an address in its bits 13 to 20). A guest that has no second half has all of it below.
+    """
+    table = (
+        b"\x66\xb8"
+        + struct.pack("<I", _DIRECTORY_AT)
+        + b"\x0f\x22\xd8"
+        + b"\xb8"
+        + struct.pack("<H", _DIRECTORY_AT >> 4)
+    )
+    table += b"\x8e\xc0\x31\xff" + _half(_BIG_PAGE) + _half(_BIG_PAGE | 1 << 13)
+    paging = b"\x0f\x20\xe0\x0c\x10\x0f\x22\xe0" + b"\xfa\x0f\x01\x16" + struct.pack("<H", pointer)
+    paging += b"\x0f\x20\xc0\x66\x0d" + struct.pack("<I", _PAGING | 1) + b"\x0f\x22\xc0"
+    write = b"\x64\x67\x66\x89\x3f" + b"\x66\x81\xc7" + struct.pack("<I", 4096) + b"\x66\x39\xef"
+    loop = b"\x66\xbf" + struct.pack("<I", 1 << 20) + b"\x66\xbd" + struct.pack("<I", memory_bytes)
+    loop += write + b"\x72" + struct.pack("b", -(len(write) + 2))
+    leave = b"\x0f\x20\xc0\x66\x25" + struct.pack("<I", ~(_PAGING | 1) & 0xFFFFFFFF) + b"\x0f\x22\xc0"
+    # The address of the interrupt command register, which the rest wants there.
+    return (
+        table + paging + _mov_dx(8) + b"\x8e\xe2" + loop + leave + b"\x66\xbf" + struct.pack("<I", _INTERRUPT_COMMAND)
+    )
+
+
+def _half(first: int) -> bytes:
+    """Fill 512 entries of the directory, beginning with this one (stosd; add eax, 4 MiB; loop)."""
+    body = b"\x66\xab\x66\x05" + struct.pack("<I", 4 << 20)
+    return (
+        b"\x66\xb8" + struct.pack("<I", first) + b"\xb9\x00\x02" + body + b"\xe2" + struct.pack("b", -(len(body) + 2))
+    )
 
 
 def _answer(pointer: int) -> bytes:
@@ -86,10 +135,10 @@ def _print(address: int) -> bytes:
     return b"\xbe" + struct.pack("<H", address) + _mov_dx(_SERIAL) + b"\xac\x84\xc0\x74\x03\xee\xeb\xf8"
 
 
-def make_disk(path: Path, kind: str) -> None:
+def make_disk(path: Path, kind: str, sector: Sector = Sector()) -> None:
     """Write a disk of 1 MiB that boots, as raw or qcow2, readable and writable for everybody."""
     raw = path.with_suffix(".sector")
-    raw.write_bytes(boot_sector().ljust(1 << 20, b"\0"))
+    raw.write_bytes(boot_sector(sector).ljust(1 << 20, b"\0"))
     subprocess.run(["qemu-img", "convert", "-O", kind, str(raw), str(path)], check=True)
     raw.unlink()
     path.chmod(0o666)

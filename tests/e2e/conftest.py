@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.containers import capability_cache, prepare_node
+from tests.e2e.containers import capability_cache, prepare_node, session_everywhere
 from tests.e2e.guests import make_images
 
 
@@ -28,3 +28,10 @@ def node(shape: str) -> Iterator[Path]:
     make_images()
     with capability_cache() as cache:
         yield cache
+
+
+@pytest.fixture(scope="module")
+def every_cpu() -> Iterator[tuple[int, ...]]:
+    """Every CPU of the node, for a launcher outside of containers; the tests before may have left the session a few."""
+    with session_everywhere() as cpus:
+        yield cpus

@@ -216,7 +216,7 @@ class Container(Launcher):
                 (self.volumes / "claims" / mount.name).mkdir()
                 make_disk(self.volumes / "claims" / mount.name / CLAIM_IMAGE, "raw")
         (self.volumes / "vmi").mkdir()
-        data = cast("dict[str, str]", pod.config_map["data"])
+        data = cast("dict[str, str]", pod.carrier["data"])
         (self.volumes / "vmi" / MANIFEST_FILE).write_text(data[MANIFEST_FILE])
 
     @property
@@ -321,6 +321,20 @@ def prepare_node() -> None:
     if not VOLUMES.is_mount():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(VOLUMES)], check=True)
     (GROUPS / "session/cpuset.cpus").write_text(str(RESERVED))
+
+
+@contextmanager
+def session_everywhere() -> Iterator[tuple[int, ...]]:
+    """Let the node's own processes use every CPU for a while, in which no container runs, and return the CPUs."""
+    own = GROUPS / "session/cpuset.cpus"
+    before = own.read_text()
+    # A group that has processes, and once had a list, may not be given an empty one (ENOSPC).
+    every = (GROUPS / "cpuset.cpus.effective").read_text()
+    own.write_text(every)
+    try:
+        yield tuple(sorted(os.sched_getaffinity(0)))
+    finally:
+        own.write_text(before if before.strip() else every)
 
 
 def run_container(

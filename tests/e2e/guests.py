@@ -15,6 +15,8 @@ from tests.qemu.guests import CHECKOUT
 
 EXAMPLES = CHECKOUT / "templates/examples"
 SMT, KVM, FOUR_NODES = "smt-2n", "kvm-2n", "four-nodes-offline"
+# Its guests are those of test_devices.py alone.
+DEVICES = "vfio-2n"
 
 
 class Roles(Struct, frozen=True, kw_only=True):

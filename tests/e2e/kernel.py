@@ -20,7 +20,8 @@ _PF_KTHREAD = 0x00200000
 class Thread(Struct, frozen=True, kw_only=True):
     """One thread as /proc shows it; `cpu` is the one on which it ran last, `switches` how often it left one.
 
-    `tid_inside` is its id in the innermost namespace of processes that it is in.
+    `tid_inside` is its id in the innermost namespace of processes that it is in. One that does not run, or wait for its
+    turn, has the CPU that it had when it went to sleep, whatever it may use since.
     """
 
     pid: int
@@ -33,6 +34,7 @@ class Thread(Struct, frozen=True, kw_only=True):
     priority: int
     switches: int
     is_kernels: bool
+    is_running: bool
 
 
 class Mapping(Struct, frozen=True, kw_only=True):
@@ -117,6 +119,7 @@ def _read_thread(entry: Path) -> Thread:
         priority=int(fields[39]),
         switches=int(status["voluntary_ctxt_switches"]) + int(status["nonvoluntary_ctxt_switches"]),
         is_kernels=bool(int(fields[8]) & _PF_KTHREAD),
+        is_running=fields[2] == "R",
     )
 
 

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
-from launcher.pod.manifest import CONTAINER, MANIFEST_FOLDER, ROOT
+from launcher.pod.manifest import MANIFEST_FOLDER, ROOT
+from launcher.pod.metadata import CONTAINER
 from launcher.pod.security import USER
 from tests.e2e.boot_sector import READY, make_disk
 from tests.e2e.kernel import SCHED_FIFO, SCHED_OTHER, status_of, threads_of

@@ -197,9 +197,7 @@ def test_a_cpuset_that_loses_a_planned_cpu_during_the_start_is_the_end_of_the_st
 def test_a_quota_below_the_cpus_is_told_with_its_file(launch: Launch) -> None:
     with quota_group(1.5) as group:
         launcher = launch(manifest(), prefix=group.prefix)
-        launcher.wait_for(
-            rf"quota: .*{group.folder.name}/cpu.(cfs_quota_us|max) allows 1.50 CPUs of time, the guest has 2"
-        )
+        launcher.wait_for(rf"planned: .*{group.folder.name}/cpu.(cfs_quota_us|max): time for 1.5 CPUs, the guest has 2")
         assert destroy(launcher) == 9
 
 

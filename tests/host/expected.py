@@ -33,6 +33,7 @@ class Expected:
     caches: str
     memory: Mapping[int, ExpectedNode]
     allowed: str
+    cache_level: int = 3
     source: str = AFFINITY
     offline: str = ""
     arch: str = "x86_64"
@@ -69,6 +70,7 @@ CAPTURED: Mapping[str, Expected] = {
         sockets={0: "0-3", 1: "4-7"},
         nodes={0: "0-3", 1: "4-7"},
         caches="0-3 4-7",
+        cache_level=0,
         memory={
             0: ExpectedNode(kilobytes=491992, distances="10 20", huge_pages=NONE_OF_FOUR_SIZES),
             1: ExpectedNode(kilobytes=513416, distances="20 10", huge_pages=NONE_OF_FOUR_SIZES),
@@ -83,6 +85,7 @@ CAPTURED: Mapping[str, Expected] = {
         sockets={0: "0-3"},
         nodes={0: "0-3"},
         caches="0-3",
+        cache_level=0,
         memory={0: ExpectedNode(kilobytes=2034624)},
         allowed="0-3",
     ),
@@ -258,6 +261,7 @@ WRITTEN: Mapping[str, Expected] = {
         sockets={0: "0-3"},
         nodes={0: "0-3"},
         caches="0-3",
+        cache_level=0,
         memory=_ONE_NODE,
         allowed="2-3",
         warnings=(
@@ -353,6 +357,7 @@ WRITTEN: Mapping[str, Expected] = {
         sockets={0: "0-3"},
         nodes={0: "0-3"},
         caches="0-3",
+        cache_level=0,
         memory={0: ExpectedNode(kilobytes=0, huge_pages=())},
         allowed="0-3",
         warnings=(

@@ -40,7 +40,15 @@ def expected_host(expected: Expected, warnings: tuple[str, ...]) -> Host:
     sockets, nodes = by_cpu(dict(expected.sockets)), by_cpu(dict(expected.nodes))
     return Host(
         cpus=tuple(
-            CPU(cpu=cpu, core=cores[cpu], die=dies[cpu], socket=sockets[cpu], node=nodes[cpu], cache=caches[cpu])
+            CPU(
+                cpu=cpu,
+                core=cores[cpu],
+                die=dies[cpu],
+                socket=sockets[cpu],
+                node=nodes[cpu],
+                cache=caches[cpu],
+                cache_level=expected.cache_level,
+            )
             for cpu in sorted(cores)
         ),
         nodes=tuple(expected_node(expected, node) for node in expected.memory),

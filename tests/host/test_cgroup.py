@@ -10,7 +10,6 @@ from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.capture import CaptureTree, parse_capture
 from launcher.host.cgroup import (
-    CPUQuota,
     Mount,
     check_allowed,
     find_cpuset,
@@ -20,7 +19,7 @@ from launcher.host.cgroup import (
     read_cpu_quota,
     read_cpuset_partition,
 )
-from launcher.host.model import CPU, AllowedCPUs, Host
+from launcher.host.model import CPU, AllowedCPUs, CPUQuota, Host
 
 GROUP = "sys/fs/cgroup"
 CPUSET = f"{GROUP}/cpuset"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,15 @@ def probe(root: Path, program: str) -> Iterator[subprocess.Popen[bytes]]:
             child.kill()
 
 
+def settled(child: subprocess.Popen[bytes], state: str) -> None:
+    """Wait until the probe's first thread is in this state, which takes a while on a busy machine."""
+    stat = Path(f"/proc/{child.pid}/stat")
+    deadline_s = time.monotonic() + 60
+    while stat.read_text().rpartition(")")[2].split()[0] != state:
+        assert time.monotonic() < deadline_s, f"the probe is not in the state {state}"
+        time.sleep(0.01)
+
+
 def looks(watch: ProbeWatch, now_s: list[float], number: int) -> None:
     for _look in range(number):
         now_s[0] += LOOK_INTERVAL_S
@@ -55,18 +65,20 @@ def test_a_probe_that_stands_still_is_ended_at_the_last_look_and_not_before(
     tmp_path: Path, watch: ProbeWatch, now_s: list[float]
 ) -> None:
     with probe(tmp_path, SLEEPING) as child:
+        settled(child, "S")
         looks(watch, now_s, 1)  # it may have been about to sleep
         looks(watch, now_s, LOOKS - 1)
         before = (child.poll(), watch.ended)
         looks(watch, now_s, 2)
-        assert (before, child.wait(), watch.ended) == ((None, 0), -signal.SIGKILL, 1)
+        assert (before, child.wait(timeout=60), watch.ended) == ((None, 0), -signal.SIGKILL, 1)
 
 
 def test_a_stopped_probe_stands_still_too(tmp_path: Path, watch: ProbeWatch, now_s: list[float]) -> None:
     with probe(tmp_path, BUSY) as child:
         child.send_signal(signal.SIGSTOP)
+        settled(child, "T")
         looks(watch, now_s, LOOKS + 2)
-        assert child.wait() == -signal.SIGKILL
+        assert child.wait(timeout=60) == -signal.SIGKILL
 
 
 @pytest.mark.parametrize("program", [BUSY, BUSY_BESIDE], ids=["in its first thread", "in another thread"])

@@ -15,7 +15,9 @@ from pathlib import Path
 import pytest
 
 from launcher.errors import HypervisorError, UsageError
+from launcher.hypervisor.process import find_qemu
 from launcher.hypervisor.root import LauncherRoot, _of_others, hugetlbfs_mounts
+from tests.processes import OPEN_CHECKOUT
 
 
 @pytest.fixture
@@ -141,3 +143,125 @@ def test_a_qemu_that_was_only_asked_what_it_can_do_is_ended_by_the_next_launcher
         assert probe.wait() == -signal.SIGKILL
     assert not folder.exists()
     assert [path.exists() for path in left] == [False] * 5
+
+
+OTHER = 65534
+
+
+@pytest.mark.parametrize(
+    ("owner", "mode", "words"),
+    [
+        (OTHER, 0o700, f"belongs to user {OTHER}, and this is user 0"),
+        (0, 0o777, "can be written by others (mode 0777)"),
+        (0, 0o722, "can be written by others (mode 0722)"),
+    ],
+    ids=["somebody else's", "everybody's", "everybody's who knows a name"],
+)
+@pytest.mark.parametrize("name", ["", "etc", "log", "storage"], ids=["the root", "etc", "log", "storage"])
+def test_a_root_that_is_not_this_users_own_is_refused(
+    short: Path, name: str, owner: int, mode: int, words: str
+) -> None:
+    short.chmod(0o755)
+    folder = short / name
+    folder.mkdir(exist_ok=True)
+    os.chown(folder, owner, 0)
+    folder.chmod(mode)
+    with pytest.raises(HypervisorError) as refusal:
+        LauncherRoot(short)
+    assert str(refusal.value).startswith(f"{folder} {words}; give the launcher a --root of its own")
+
+
+def test_a_root_in_which_everybody_may_make_what_stays_his_is_used(short: Path) -> None:
+    short.chmod(0o1777)
+    LauncherRoot(short).close()
+
+
+_IN_A_POD = """
+"$3"
+mount --bind "$1/volumes/root" "$1/root"
+mkdir -p "$1/root/cache"
+mount --bind "$1/volumes/cache" "$1/root/cache"
+exec setpriv --reuid 107 --regid 107 --clear-groups "$2" -c '
+import sys
+from pathlib import Path
+from launcher.hypervisor.root import LauncherRoot
+LauncherRoot(Path(sys.argv[1])).close()
+' "$1/root"
+"""
+
+
+def test_a_cache_that_the_kubelet_mounted_of_the_same_file_system_is_used(short: Path) -> None:
+    """All emptyDirs of a Pod are bind mounts of the node's one file system: root's, and everybody may write them."""
+    for folder in ("volumes/root", "volumes/cache"):
+        (short / folder).mkdir(parents=True)
+        (short / folder).chmod(0o2777)
+    (short / "root").mkdir()
+    short.chmod(0o755)
+    words = ["unshare", "--mount", "sh", "-euc", _IN_A_POD, "sh", str(short), sys.executable, str(OPEN_CHECKOUT)]
+    ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert (short / "volumes/root/etc/qemu.conf").exists()
+
+
+def test_a_cache_that_is_no_mount_is_this_users_own_or_refused(short: Path) -> None:
+    (short / "cache").mkdir()
+    (short / "cache").chmod(0o777)
+    short.chmod(0o755)
+    with pytest.raises(HypervisorError, match="cache can be written by others"):
+        LauncherRoot(short)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["launcher.lock", "etc", "log", "etc/qemu.conf", "etc/qemu.new", "log/libvirt.log", "run/qemu", "storage"],
+)
+def test_a_link_below_the_root_is_not_followed(short: Path, tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    link = short / name
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(victim)
+    with pytest.raises(HypervisorError, match=str(link)):
+        LauncherRoot(short)
+    assert victim.read_text() == "precious"
+
+
+def test_a_lock_that_has_another_name_elsewhere_is_not_written(short: Path, tmp_path: Path) -> None:
+    victim = short / "victim"
+    victim.write_text("precious")
+    os.link(victim, short / "launcher.lock")
+    with pytest.raises(HypervisorError, match=r"launcher\.lock is no file of this user's alone"):
+        LauncherRoot(short)
+    assert victim.read_text() == "precious"
+
+
+def test_discs_that_a_start_left_are_removed_by_the_next_launcher_and_by_its_own(short: Path) -> None:
+    for is_before in (True, False):
+        disc = short / "storage/other_guest/cloudinit.iso"
+        root = None if is_before else LauncherRoot(short)
+        disc.parent.mkdir(parents=True)
+        disc.write_text("password")
+        (root or LauncherRoot(short)).close()
+        assert not (short / "storage").exists()
+
+
+def test_another_users_process_with_the_right_words_is_neither_believed_nor_ended(short: Path) -> None:
+    """It has made itself one that nobody may look into: its files in /proc belong to root then."""
+    left = _left_by_qemu(short)
+    (short / "lib/qemu/qmp-ABC").mkdir()
+    program = (
+        f"import ctypes, os, sys, time; os.setgid({OTHER}); os.setuid({OTHER}); "
+        "ctypes.CDLL(None).prctl(4, 0, 0, 0, 0); print(flush=True); time.sleep(60)"
+    )
+    uuid = "5d307ca9-b3ef-428c-8861-06e72d69f223"
+    words = ("-uuid", uuid, f"file={short}/lib/qemu/key", f"unix:{short}/lib/qemu/qmp-ABC/qmp.monitor")
+    with subprocess.Popen([sys.executable, "-S", "-c", program, *words], stdout=subprocess.PIPE) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == b"\n"
+        assert Path(f"/proc/{stranger.pid}/cmdline").stat().st_uid == 0
+        LauncherRoot(short).close()
+        with pytest.raises(HypervisorError, match="no process on this machine"):
+            find_qemu(uuid, root=short)
+        assert stranger.poll() is None
+        stranger.kill()
+    assert not any(path.exists() for path in left), "what it looks like kept nothing from being cleared up"

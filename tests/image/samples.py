@@ -27,11 +27,11 @@ def write_base(path: Path) -> Layer:
     return read_layer(path)
 
 
-def write_image(folder: Path) -> Image:
-    """Write an image of two layers."""
+def write_image(folder: Path, name: str = "sample:1") -> Image:
+    """Write an image of two layers under this name."""
     base = write_base(folder / "base.tar")
     write_layer(folder / "top.tar", (Entry(path="dev", mode=0o755), Entry(path="program", mode=0o755, data=b"#!")))
-    return image_of("sample:1", "amd64", {"User": "107:107"}, (base, read_layer(folder / "top.tar")))
+    return image_of(name, "amd64", {"User": "107:107"}, (base, read_layer(folder / "top.tar")))
 
 
 def _add(

@@ -34,7 +34,10 @@ def followed(archive: dict[str, bytes], descriptor: dict[str, Any]) -> bytes:
 def test_index_manifest_configuration_and_layers_lead_to_each_other(archive: dict[str, bytes]) -> None:
     assert json.loads(archive["oci-layout"]) == {"imageLayoutVersion": "1.0.0"}
     (entry,) = json.loads(archive["index.json"])["manifests"]
-    assert entry["annotations"] == {"org.opencontainers.image.ref.name": "sample:1"}
+    assert entry["annotations"] == {
+        "org.opencontainers.image.ref.name": "sample:1",
+        "io.containerd.image.name": "sample:1",
+    }
     manifest = json.loads(followed(archive, entry))
     config = json.loads(followed(archive, manifest["config"]))
     plain = [gzip.decompress(followed(archive, layer)) for layer in manifest["layers"]]

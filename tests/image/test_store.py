@@ -10,15 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from hack.images.oci import digest_of
+from hack.images.oci import Image, digest_of
 from hack.images.store import write_store
 from tests.image.samples import CAPABILITY, CAPABILITY_HEADER, LONG_NAME, write_image
 
 
 @pytest.fixture
 def store(tmp_path: Path) -> tarfile.TarFile:
+    return store_of(write_image(tmp_path))
+
+
+def store_of(image: Image) -> tarfile.TarFile:
     file = BytesIO()
-    write_store(write_image(tmp_path), file)
+    write_store(image, file)
     file.seek(0)
     return tarfile.open(fileobj=file)
 
@@ -62,6 +66,22 @@ def test_owners_capabilities_links_and_long_names_stay_what_they_were(store: tar
 
 def test_no_name_holds_a_dot_that_leads_nowhere(store: tarfile.TarFile) -> None:
     assert [name for name in store.getnames() if {".", ".."} & set(name.split("/"))] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "full"),
+    [
+        ("sample:1", "localhost/sample:1"),
+        ("team/sample:1", "localhost/team/sample:1"),
+        ("localhost/sample:1", "localhost/sample:1"),
+        ("registry.example/sample:1", "registry.example/sample:1"),
+        ("registry:5000/sample:1", "registry:5000/sample:1"),
+    ],
+)
+def test_a_name_with_a_registry_is_kept_and_another_is_of_this_machine(tmp_path: Path, name: str, full: str) -> None:
+    store = store_of(write_image(tmp_path, name))
+    (record,) = json.loads(text_of(store, "overlay-images/images.json"))
+    assert record["names"] == [full]
 
 
 def test_the_image_is_found_by_its_name_and_its_documents_by_theirs(store: tarfile.TarFile) -> None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from launcher.cpuset import CPUSet
 from launcher.errors import UsageError
 from launcher.kubelet import Feature, KubeletOptions, Policy, TopologyPolicy, parse_options
+from launcher.kubelet.options import TopologyScope
+from launcher.kubelet.version import KubeletVersion
 
 PARSED = [
     ("nothing_is_the_static_policy", "", KubeletOptions()),
@@ -28,6 +30,18 @@ PARSED = [
     ),
     ("a_numa_hint", "numa-hint=0,2", KubeletOptions(numa_hint=(0, 2))),
     ("the_policy_none", "policy=none", KubeletOptions(policy=Policy.NONE)),
+    ("a_version_of_kubernetes", "version=1.36", KubeletOptions(version=KubeletVersion.V1_36)),
+    (
+        "what_the_topology_manager_can_be_told",
+        "topology-manager=restricted,topology-manager-scope=pod,prefer-closest-numa-nodes,max-allowable-numa-nodes=16",
+        KubeletOptions(
+            topology_manager=TopologyPolicy.RESTRICTED,
+            topology_scope=TopologyScope.POD,
+            prefers_closest=True,
+            max_numa_nodes=16,
+        ),
+    ),
+    ("the_gate_of_pods_that_request_as_a_whole", "pod-level-resource-managers", KubeletOptions(pod_level=True)),
     ("a_topology_manager", "topology-manager=restricted", KubeletOptions(topology_manager=TopologyPolicy.RESTRICTED)),
     (
         "two_options_that_go_together",
@@ -53,6 +67,13 @@ REFUSED = [
     ("a_count_that_is_none", "reserved-count=two", "reserved-count: found 'two', wanted a number from 1 to 8192"),
     ("a_count_of_zero", "reserved-count=0", "reserved-count: found '0', wanted a number from 1 to 8192"),
     ("an_unknown_policy", "policy=dynamic", "policy: found 'dynamic', wanted one of static, none"),
+    ("an_unknown_version", "version=1.20", "version: found '1.20', wanted one of 1.36, 1.37"),
+    (
+        "an_unknown_scope",
+        "topology-manager-scope=node",
+        "topology-manager-scope: found 'node', wanted one of container",
+    ),
+    ("fewer_nodes_than_the_kubelet_takes", "max-allowable-numa-nodes=4", "found '4', wanted a number from 8 to 8192"),
     ("an_unknown_topology_manager", "topology-manager=strict", "found 'strict', wanted one of none, best-effort,"),
     (
         "reserved_in_two_ways",
@@ -104,6 +125,9 @@ def test_options_are_refused(text: str, message: str) -> None:
 def test_options_in_words_name_everything_that_was_said() -> None:
     text = "topology-manager=restricted,reserved=0,8,in-use=2-3,full-pcpus-only,distribute-cpus-across-numa"
     words = "distribute-cpus-across-numa, full-pcpus-only, reserved 0,8, in use 2-3, topology manager restricted"
+    assert str(parse_options(text)) == words
+    text = "topology-manager=best-effort,topology-manager-scope=pod,prefer-closest-numa-nodes,version=1.36"
+    words = "topology manager best-effort, by pod, closest NUMA nodes, Kubernetes 1.36"
     assert str(parse_options(text)) == words
     assert str(parse_options("policy=none")) == "policy none"
     assert str(parse_options("reserved-count=2,numa-hint=0-1")) == "reserved count 2, NUMA hint 0,1"

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.kubelet import Amount, ContainerRequests, PodRequests, QoSClass, pod_of, qos_class, requests_of
-from launcher.kubelet.requests import exclusive_cpus
+from launcher.kubelet.requests import exclusive_cpus, level_of
+from launcher.kubelet.version import KubeletVersion
 from launcher.quantity import Quantity, parse_quantity
 from launcher.vmi.guest import Guest, GuestCPU, GuestMemory, Topology
 
@@ -70,13 +71,20 @@ def test_the_qos_class(
     assert qos_class(pod) is qos
 
 
-def test_sums_count_not_single_containers() -> None:
-    # Container by container the requests differ from the limits; in sum they do not, and the kubelet compares sums.
+def test_sums_count_before_1_37_and_since_then_single_containers() -> None:
+    # Container by container the requests differ from the limits; in sum they do not.
     memory = Amount(request=parse_quantity("1Gi"), limit=parse_quantity("1Gi"))
     more = ContainerRequests(name="a", cpu=Amount(request=parse_quantity(3), limit=parse_quantity(2)), memory=memory)
     less = ContainerRequests(name="b", cpu=Amount(request=parse_quantity(1), limit=parse_quantity(2)), memory=memory)
-    assert qos_class(PodRequests(containers=(more, less))) is QoSClass.GUARANTEED
-    assert qos_class(PodRequests(containers=(less,))) is QoSClass.BURSTABLE
+    assert qos_class(PodRequests(containers=(more, less)), KubeletVersion.V1_36) is QoSClass.GUARANTEED
+    assert qos_class(PodRequests(containers=(more, less)), KubeletVersion.V1_37) is QoSClass.BURSTABLE
+    assert qos_class(PodRequests(containers=(less,)), KubeletVersion.V1_36) is QoSClass.BURSTABLE
+
+
+def test_what_a_pod_requests_as_a_whole_counts_alone() -> None:
+    burstable = requests_of({"requests": {"cpu": 1}})
+    level = level_of({"limits": {"cpu": 4, "memory": "1Gi"}})
+    assert qos_class(PodRequests(containers=(burstable,), level=level)) is QoSClass.GUARANTEED
 
 
 @pytest.mark.parametrize(("cpu", "qos", "cpus"), [row[1:] for row in EXCLUSIVE], ids=[row[0] for row in EXCLUSIVE])

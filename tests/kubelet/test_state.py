@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
-from launcher.kubelet.state import CPUManagerState, kubelet_assignments, parse_state
-from tests.node_label.states import NONE, OLDEST, V1, V2, V3, V4
+from launcher.kubelet.state import CPUManagerState, parse_state
+from tests.node_label.states import NONE, OLDEST, V1, V2, V3, V4, V5
 
 POOL = CPUSet.parse("0-1,6-7")
 
@@ -39,6 +39,8 @@ WRONG = [
     ("a_range_backwards", json.dumps({**V1, "entries": {"x": "3-2"}}), "entries of 'x': '3-2'"),
     ("data_that_is_no_text", '{"data": {}}', "data: found {}, wanted text"),
     ("data_that_is_a_part", json.dumps({**V4, "data": str(V4["data"])[:40]}), "its data is not JSON, or a part"),
+    ("pods_that_are_none", json.dumps({**V3, "podEntries": [1]}), "podEntries: found [1], wanted a mapping"),
+    ("a_pod_without_a_cpulist", json.dumps({**V3, "podEntries": {"x": 3}}), "podEntries of 'x': found 3, wanted a"),
     ("a_number_without_end", '{"checksum": ' + "9" * 5_000 + "}", "the file holds a number of too many digits"),
     ("depth_without_end", "[" * 100_000, "the file is nested too deeply"),
 ]
@@ -50,8 +52,24 @@ WRONG = [
 def test_a_version(document: object, policy: str, pool: CPUSet, assignments: tuple[str, ...]) -> None:
     state = parse_state(json.dumps(document))
     wanted = tuple(map(CPUSet.parse, assignments))
-    assert state == CPUManagerState(policy=policy, shared_pool=pool, assignments=wanted)
-    assert kubelet_assignments(json.dumps(document)) == wanted
+    pods = (CPUSet.parse("2-3"),) if "podEntries" in json.dumps(document) else ()
+    assert state == CPUManagerState(policy=policy, shared_pool=pool, assignments=wanted, pods=pods)
+    assert state.doubt is None
+    assert parse_state(json.dumps(document)).assignments == wanted
+
+
+def test_a_newer_form_is_read_as_far_as_it_is_known_and_named() -> None:
+    state = parse_state(json.dumps(V5))
+    assert (state.policy, state.in_use) == ("static", CPUSet.parse("2-5"))
+    assert state.doubt == (
+        "a newer form of the file than is known here, with 'epoch', 'data.leases': read were its policy, the shared "
+        "pool and who has which CPUs"
+    )
+
+
+def test_pods_have_cpus_in_use_as_containers_have() -> None:
+    state = parse_state(json.dumps({**V3, "podEntries": {"8a1c": {"cpuSet": "2-3"}, "0000": {"cpuSet": "8-9"}}}))
+    assert state.in_use == CPUSet.parse("2-5,8-9")
 
 
 @pytest.mark.parametrize(("text", "message"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])

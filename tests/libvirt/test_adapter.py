@@ -58,6 +58,7 @@ def hypervisor(event_loop: None, events: Events, tmp_path: Path) -> Iterator[Lib
 def machine(hypervisor: LibvirtHypervisor) -> LibvirtMachine:
     found = hypervisor.find(NAME)
     assert found is not None
+    hypervisor.follow(found)
     return found
 
 
@@ -117,6 +118,7 @@ def test_a_closed_connection_is_gone_and_all_that_was_done_with_it(event_loop: N
         opened = opened_anew(events)
         machine = opened.find(NAME)
         assert machine is not None
+        opened.follow(machine)
         machine.destroy()
         assert events.get(timeout=PATIENCE_S) == MachineEnded(reason=EndReason.DESTROYED)
         opened.close()
@@ -126,10 +128,14 @@ def test_a_closed_connection_is_gone_and_all_that_was_done_with_it(event_loop: N
 def test_a_closed_connection_calls_nobody_back(event_loop: None, events: Events) -> None:
     heard: Events = queue.SimpleQueue()
     closed, opened = opened_anew(heard), LibvirtHypervisor(URI, events.put)
-    assert closed.find(NAME) is not None
+    found = closed.find(NAME)
+    assert found is not None
+    closed.follow(found)
+    del found
     closed.close()
     machine = opened.find(NAME)
     assert machine is not None
+    opened.follow(machine)
     machine.destroy()
     assert events.get(timeout=PATIENCE_S) == MachineEnded(reason=EndReason.DESTROYED)
     opened.close()

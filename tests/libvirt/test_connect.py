@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+from functools import partial
+from pathlib import Path
 from time import sleep
 
 import pytest
@@ -13,9 +16,15 @@ from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import Cpuset, wait_until
 from tests.faults.test_disks import speak
+from tests.faults.test_exchanged_files import exchanged, open_in, runs_or_is_refused, with_claim
 from tests.libvirt.daemon import PrivateLibvirtd
 from tests.processes import allowed_by_name, is_running, threads_by_name
 from tests.qemu.guests import manifest
+
+
+def virsh(daemon: PrivateLibvirtd, *arguments: str) -> str:
+    command = ["virsh", "--quiet", "--connect", daemon.uri, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def test_a_pinned_guest_runs_to_its_end(launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]) -> None:
@@ -209,3 +218,45 @@ def test_a_libvirtd_that_goes_while_the_launcher_waits_for_cpus_is_no_wish_to_st
     assert launcher.lines[-1].endswith(f": the connection to {daemon.uri} is lost: the daemon is gone")
     assert "Traceback" not in launcher.output
     daemon.start()
+
+
+def test_a_claims_image_is_handed_to_a_daemons_qemu_open(
+    launch: Launch, daemon: PrivateLibvirtd, tmp_path: Path
+) -> None:
+    image, secret = tmp_path / "volumes/vmi-disks/data/disk.img", tmp_path / "secret"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(bytes(1 << 20))
+    secret.write_bytes(b"secret" * 100_000)
+    with exchanged(image, secret):
+        for _time in range(4):
+            launcher = launch(with_claim("persistentVolumeClaim"), "--volumes", str(tmp_path / "volumes"))
+            wait_until(partial(runs_or_is_refused, launcher), "it runs or is refused")
+            if launcher.process.poll() is None:
+                assert str(secret) not in open_in(daemon.qemu_pid()), launcher.output
+                assert destroy(launcher) in (0, 9)
+            else:
+                assert launcher.wait() in (3, 7), launcher.output
+    image.unlink(missing_ok=True)
+    image.write_bytes(bytes(1 << 20))
+    launcher = launch(with_claim("persistentVolumeClaim"), "--volumes", str(tmp_path / "volumes"))
+    launcher.wait_for("phase: running")
+    image.rename(tmp_path / "moved.img")
+    assert str(tmp_path / "moved.img") in open_in(daemon.qemu_pid())
+    assert destroy(launcher) in (0, 9)
+
+
+def test_a_domain_that_somebody_else_has_defined_is_not_undefined(
+    launch: Launch, daemon: PrivateLibvirtd, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(1 << 20))
+    definition = tmp_path / "domain.xml"
+    definition.write_text(
+        "<domain type='qemu'><name>tests_demo</name><memory>65536</memory><os><type>hvm</type></os></domain>"
+    )
+    virsh(daemon, "define", str(definition))
+    launcher = launch(manifest(cores=1, disks=(disk,)))
+    assert launcher.wait() == 7, launcher.output
+    assert "domain tests_demo is defined already, and was not defined by virt-launcher" in launcher.lines[-1]
+    assert "tests_demo" in virsh(daemon, "list", "--all", "--name")
+    virsh(daemon, "undefine", "tests_demo")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
+import struct
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -56,6 +59,11 @@ class StandIn:
     status: int = 200
     answer: bytes = b'{"kind": "Node"}'
     asked: threading.Event = field(default_factory=threading.Event)
+    # What it does instead of an answer: "reset", "close" or "hang".
+    does: str = ""
+    retry_after: str | None = None
+    times: list[float] = field(default_factory=list)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -81,6 +89,7 @@ def api_server(folder: Path) -> Iterator[StandIn]:
     try:
         yield stand_in
     finally:
+        stand_in.ended.set()
         server.shutdown()
         server.server_close()
         thread.join(10)
@@ -94,11 +103,27 @@ def _handler(stand_in: StandIn) -> type[BaseHTTPRequestHandler]:
                 method=self.command, path=self.path, headers=dict(self.headers.items()), body=json.loads(body)
             )
             stand_in.requests.append(request)
+            stand_in.times.append(time.monotonic())
+            if stand_in.does:
+                self._break_off()
+                return
             self.send_response(stand_in.status)
+            if stand_in.retry_after is not None:
+                self.send_header("Retry-After", stand_in.retry_after)
             self.send_header("Content-Length", str(len(stand_in.answer)))
             self.end_headers()
             self.wfile.write(stand_in.answer)
             stand_in.asked.set()
+
+        def _break_off(self) -> None:
+            self.close_connection = True
+            if stand_in.does == "hang":
+                stand_in.ended.wait(30)
+            if stand_in.does == "reset":
+                linger = struct.pack("ii", 1, 0)
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                # Below TLS, which would say goodbye.
+                socket.socket(fileno=self.connection.detach()).close()
 
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - the base class's own word
             """Say nothing."""

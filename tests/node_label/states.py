@@ -18,9 +18,15 @@ V2 = {
 }
 V3 = {**V2, "podEntries": {"8a1c": {"cpuSet": "2-3"}}, "checksum": 99}
 V4 = {
-    "data": json.dumps({key: value for key, value in V3.items() if key != "checksum"} | {"originals": {}}),
-    "checksum": 7,
+    **V2,
+    "data": json.dumps(
+        {key: value for key, value in V3.items() if key != "checksum"}
+        | {"baselines": {"8a1c": {"compute": {"baseline": "2-3"}}}}
+    ),
+    "dataChecksum": 7,
 }
+# A form that no kubelet has written yet: fields beyond those that are known, outside and inside.
+V5 = {**V4, "epoch": 3, "data": json.dumps({**json.loads(str(V4["data"])), "leases": {}})}
 NONE = {"policyName": "none", "defaultCpuSet": "", "checksum": 1353318690}
 # Before Kubernetes 1.11 there was no checksum.
 OLDEST = {"policyName": "none", "defaultCpuSet": "0-7"}

@@ -11,12 +11,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import yaml
 
 from launcher.cli import main
+from launcher.cli.node_api import NotLabelled, in_cluster, label_node
 from tests.node_label.stand_in import TOKEN, StandIn, api_server
 from tests.node_label.states import NONE, V4
 
@@ -93,6 +95,24 @@ def test_a_file_that_may_not_be_read_is_false(state: Path, tmp_path: Path, capsy
     assert "Permission denied" in output.err
 
 
+def test_a_file_that_may_not_be_read_labels_nothing_and_the_node_is_not_blamed_for_it(
+    state: Path, in_pod: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = arguments(state, in_pod, "--explain")
+    assert main(command) == 0
+    capsys.readouterr()
+    state.chmod(0)
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with _unprivileged():
+        explained, told = main(command), capsys.readouterr().out
+        applied = main([*command, "--apply"])
+    assert (explained, applied, in_pod.requests) == (0, 4, [])
+    assert f"ask as root (sudo virt-launcher node-label --state-file {state})" in told
+    assert "drain" not in told
+    assert f"not labelled: {state}: cannot be read: Permission denied" in capsys.readouterr().err
+
+
 @contextmanager
 def _unprivileged() -> Iterator[None]:
     """Be nobody for a while, where this is root, for whom no file is closed."""
@@ -165,9 +185,19 @@ def test_apply_takes_the_label_back_from_a_node_without_a_state_file(state: Path
         ((500, b"<html>oops</html>"), "500 Internal Server Error: <html>oops</html>"),
         ((500, b"[" * 60_000), "500 Internal Server Error: " + "[" * 200),
         ((404, b""), "404 Not Found: no reason given"),
+        ((401, b'{"kind": "Status", "message": "Unauthorized"}'), "401 Unauthorized: Unauthorized"),
+        ((409, b'{"message": "the object has been modified"}'), "409 Conflict: the object has been modified"),
         ((301, b"elsewhere"), "301 Moved Permanently: elsewhere"),
     ],
-    ids=["forbidden", "no status object", "nested deeper than Python goes", "nothing said", "moved"],
+    ids=[
+        "forbidden",
+        "no status object",
+        "nested deeper than Python goes",
+        "nothing said",
+        "no token",
+        "in conflict",
+        "moved",
+    ],
 )
 def test_what_the_api_server_refuses_is_one_line_without_the_token(
     state: Path, in_pod: StandIn, capsys: pytest.CaptureFixture[str], said: tuple[int, bytes], message: str
@@ -199,6 +229,60 @@ def test_a_server_of_another_name_is_sent_nothing(
     assert main(arguments(state, in_pod, "--apply")) == 4
     assert "certificate verify failed" in capsys.readouterr().err
     assert in_pod.requests == []
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [("reset", "reset by peer|closed connection"), ("hang", "no answer in 0.2 s"), ("close", "closed connection")],
+)
+def test_an_api_server_that_breaks_off_or_never_answers_is_one_line(
+    in_pod: StandIn, does: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("launcher.cli.node_api.TIMEOUT_S", 0.2)
+    in_pod.does = does
+    with pytest.raises(NotLabelled, match=f"^PATCH https://127.0.0.1:[^\n]*(?:{said})[^\n]*$") as refusal:
+        label_node(in_cluster(in_pod.environment, in_pod.account), "n", {"cpumanager": "true"})
+    assert refusal.value.is_passing
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "is_passing", "pause_s"),
+    [
+        (401, None, True, 0.0),
+        (403, None, False, 0.0),
+        (404, None, False, 0.0),
+        (409, None, True, 0.0),
+        (429, "7", True, 7.0),
+        (500, "soon", True, 0.0),
+        (503, "100000000", True, 0.0),
+    ],
+)
+def test_another_try_is_made_where_it_may_help(
+    in_pod: StandIn, status: int, retry_after: str | None, is_passing: bool, pause_s: float
+) -> None:
+    in_pod.status, in_pod.retry_after = status, retry_after
+    with pytest.raises(NotLabelled) as refusal:
+        label_node(in_cluster(in_pod.environment, in_pod.account), "n", {"cpumanager": "true"})
+    assert (refusal.value.is_passing, refusal.value.pause_s) == (is_passing, pause_s)
+
+
+def test_the_pauses_between_tries_grow_up_to_the_interval(state: Path, api: StandIn) -> None:
+    """0, 1, 3 and 7 s after its start it asks, though it is told to ask every minute."""
+    api.status = 503
+    command = [sys.executable, "-m", "launcher", *arguments(state, api, "--apply", "--node", "n1", "--every", "60")]
+    process = subprocess.Popen(command, env={**os.environ, **api.environment}, cwd=CHECKOUT, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(4):
+            assert api.asked.wait(60), "another try"
+            api.asked.clear()
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+    first, *pauses = [later - earlier for earlier, later in pairwise(api.times)]
+    assert first >= 0.9
+    assert pauses == sorted(pauses)
+    assert pauses[0] >= 1.8
+    assert pauses[-1] >= 3.6
 
 
 @pytest.mark.parametrize(
@@ -311,3 +395,14 @@ if shutil.which("kubectl"):
         command = ["kubectl", "patch", "--local", "-f", str(node), "--type", "merge", "-p", body, "-o", "json"]
         result = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
         assert json.loads(result.stdout)["metadata"]["labels"] == {"cpumanager": "true", "zone": "a"}
+
+
+def test_a_file_that_is_not_there_is_looked_for_elsewhere_before_anything_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cpu_manager_state"
+    assert main(["node-label", "--state-file", str(path), "--explain"]) == 0
+    output = capsys.readouterr().out
+    assert f"{path} is not there. Does the kubelet keep its files elsewhere (its --root-dir)?" in output
+    assert output.index("--root-dir") < output.index("1. drain")
+    assert f"rm {path}" not in output

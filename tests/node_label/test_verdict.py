@@ -94,6 +94,16 @@ def test_the_remedy_is_five_steps_in_their_order() -> None:
     assert all(word in step and step.startswith(f"{n}. ") for n, (word, step) in enumerate(pairs, 1))
 
 
+def test_a_file_that_is_not_there_is_not_removed() -> None:
+    steps = remedy(node="n1", state_file="/s", configuration_file="/c", has_file=False).splitlines()
+    assert [step.split(maxsplit=2)[:2] for step in steps] == [
+        ["1.", "drain"],
+        ["2.", "stop"],
+        ["3.", "in"],
+        ["4.", "start"],
+    ]
+
+
 def test_the_remedys_commands_are_words_of_a_shell() -> None:
     drain, _stop, remove, _set, start = remedy(node="a;b", state_file="/c d", configuration_file="/e").splitlines()
     assert "kubectl drain 'a;b' --ignore" in drain

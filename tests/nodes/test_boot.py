@@ -127,7 +127,7 @@ def test_a_module_is_loaded_after_all_that_it_needs() -> None:
         "a/virtio-pci.ko: a/legacy.ko b/virtio.ko b/ring.ko\na/legacy.ko: b/virtio.ko b/ring.ko\n"
         "b/virtio.ko: b/ring.ko\nb/ring.ko:\nc/other.ko: b/ring.ko\n"
     )
-    assert loading_order(dependencies, ("ring", "virtio_pci")) == (
+    assert loading_order(dependencies, "", ("ring", "virtio_pci")) == (
         "b/ring.ko",
         "b/virtio.ko",
         "a/legacy.ko",
@@ -135,9 +135,15 @@ def test_a_module_is_loaded_after_all_that_it_needs() -> None:
     )
 
 
+def test_a_module_that_is_built_into_the_kernel_needs_no_loading() -> None:
+    assert loading_order("a/virtio_blk.ko:\n", "a/virtio-pci.ko\n", ("virtio_pci", "virtio_blk")) == (
+        "a/virtio_blk.ko",
+    )
+
+
 def test_a_module_that_the_kernel_lacks_is_named() -> None:
     with pytest.raises(NodeError, match=r"^the kernel has no module virtio_blk$"):
-        loading_order("a/ext4.ko:\n", ("virtio_blk",))
+        loading_order("a/ext4.ko:\n", "a/virtio_pci.ko\n", ("virtio_blk",))
 
 
 def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from hack.nodes.errors import NodeError
-from hack.nodes.job import Job, job_text
+from hack.nodes.job import Job, command_text, job_text
 from hack.nodes.machine import Disc, Kernel, Outlets, console_arguments, node_arguments
+from hack.nodes.release import RELEASES
 from hack.nodes.shapes import SHAPES, Shape, shape_named
 
 _TINY = Shape(
@@ -66,12 +68,22 @@ def test_a_console_is_this_terminal() -> None:
 
 
 def test_the_init_is_told_what_qemu_cannot_do() -> None:
-    job = Job(shape=_TINY, command=("true",), limit_s=60, discs=(Disc(name="image", file=Path("/d/i")),))
-    assert job_text(job) == "SHAPE=tiny\nLIMIT=60\nMODULES='kvm-amd overlay'\nOFFLINE='1 3'\nDISCS=image\n"
+    job = Job(
+        shape=_TINY, release=RELEASES[0], command=("true",), limit_s=60, discs=(Disc(name="image", file=Path("/d/i")),)
+    )
+    settings = "SHAPE=tiny\nLIMIT=60\nMODULES='kvm-amd overlay'\nOFFLINE='1 3'\nDISCS=image\n"
+    assert job_text(job) == f"{settings}BEFORE=''\n"
+
+
+def test_what_comes_before_a_command_has_to_go_well() -> None:
+    job = Job(shape=_TINY, release=RELEASES[0], command=("echo", "a b"), limit_s=60, before="hack/up")
+    assert command_text(job) == "hack/up && echo 'a b'\n"
+    assert command_text(replace(job, before="")) == "echo 'a b'\n"
+    assert "BEFORE=hack/up\n" in job_text(job)
 
 
 def test_a_job_without_a_limit_is_a_console() -> None:
-    assert "LIMIT=none\n" in job_text(Job(shape=_TINY, command=(), limit_s=None))
+    assert "LIMIT=none\n" in job_text(Job(shape=_TINY, release=RELEASES[0], command=(), limit_s=None))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)

@@ -7,9 +7,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.planner.model import IOThreadPin, Pinning, VCPUPin
+from launcher.planner.model import IOThreadPin, Pinning, Proof, VCPUPin
 from launcher.supervise.drift import Drift, drifts
 from launcher.supervise.lifecycle import Phase
+from launcher.supervise.memory_map import Share, Whereabouts
 from launcher.supervise.roles import ObservedThread, ThreadKind, classify
 from launcher.supervise.snapshot import Count, Exclusivity, Snapshot, StartUpPhase
 
@@ -31,6 +32,7 @@ def pinning_of(vcpus: str = "1,5", emulator: str = "3", iothreads: tuple[str, ..
         emulator=CPUSet.parse(emulator),
         iothreads=tuple(IOThreadPin(iothread=n, cpus=CPUSet.parse(cpus)) for n, cpus in enumerate(iothreads, 1)),
         housekeeping=CPUSet.parse(emulator),
+        proof=Proof(optimal=True),
     )
 
 
@@ -46,6 +48,12 @@ THREADS = (
     thread(4718, "CPU 0/KVM", "1"),
     thread(4719, "CPU 1/KVM", "5"),
 )
+
+
+def lying(node: int | None, on: dict[int, int], *, cell: int | None = None) -> tuple[Whereabouts, ...]:
+    """Return a look at memory of 4 KiB pages that belongs on a node and lies so."""
+    share = Share(cell=cell, node=node, memory_bytes=1 << 30)
+    return (Whereabouts(share=share, page_bytes=4096, bytes_on=tuple(sorted(on.items()))),)
 
 
 def snapshot(**changes: Any) -> Snapshot:
@@ -72,6 +80,8 @@ def snapshot(**changes: Any) -> Snapshot:
         exclusivity_reason="cpuset partition",
         start_up=(StartUpPhase(name="plan", seconds=0.25), StartUpPhase(name="start", seconds=0.5)),
         memory_bytes=1 << 30,
+        memory=lying(0, {0: 512 << 20}),
+        memory_look_s=0.015625,
     )
     return replace(running, **changes)
 

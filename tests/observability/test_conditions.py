@@ -8,13 +8,14 @@ from msgspec.structs import replace
 from launcher.supervise.conditions import condition_of, with_conditions
 from launcher.supervise.lifecycle import Phase
 from launcher.supervise.snapshot import ConditionStatus, ConditionType, Exclusivity, Snapshot
-from tests.observability.snapshots import TEN_O_CLOCK, drifted, pinning_of, snapshot
+from tests.observability.snapshots import TEN_O_CLOCK, drifted, lying, pinning_of, snapshot
 
 READY = ConditionType.READY
 VERIFIED = ConditionType.PINNING_VERIFIED
 EXCLUSIVE = ConditionType.CPUS_EXCLUSIVE
 AGENT = ConditionType.AGENT_CONNECTED
 PAUSED = ConditionType.PAUSED
+MEMORY = ConditionType.MEMORY_LOCAL
 
 ROWS = {
     "a guest that runs as planned is ready": (snapshot(), READY, "True", "RunningAndVerified"),
@@ -49,6 +50,16 @@ ROWS = {
     "a guest without a channel has no agent to ask": (snapshot(), AGENT, "Unknown", "NoChannel"),
     "an agent that listens is connected": (snapshot(agent_connected=True), AGENT, "True", "Connected"),
     "an agent that does not listen is not connected": (snapshot(agent_connected=False), AGENT, "False", "NotConnected"),
+    "memory not looked at is unknown": (snapshot(memory=()), MEMORY, "Unknown", "NotYetLooked"),
+    "memory that cannot be looked at is unknown": (snapshot(memory_fault="no"), MEMORY, "Unknown", "Unreadable"),
+    "memory where it belongs is local": (snapshot(memory=lying(0, {0: 8 << 20})), MEMORY, "True", "WhereItBelongs"),
+    "one page elsewhere is not local": (
+        snapshot(memory=lying(0, {0: 8 << 20, 1: 4096})), MEMORY, "False", "PagesElsewhere",
+    ),
+    "memory that belongs nowhere is not bound": (
+        snapshot(memory=lying(None, {1: 4096})), MEMORY, "Unknown", "NotBound",
+    ),
+    "an ended guest has no memory": (snapshot(phase=Phase.ENDED), MEMORY, "Unknown", "Ended"),
     "a running guest is not paused": (snapshot(), PAUSED, "False", "NotPaused"),
     "a pause says why": (snapshot(phase=Phase.PAUSED, paused_reason="I/O error"), PAUSED, "True", "IOError"),
     "a pause without a reason is a pause": (snapshot(phase=Phase.PAUSED), PAUSED, "True", "Unknown"),
@@ -60,6 +71,18 @@ def test_a_snapshot_means(seen: Snapshot, type_: ConditionType, status: str, rea
     condition = condition_of(seen, type_)
     assert (condition.status, condition.reason) == (ConditionStatus(status), reason)
     assert condition.message
+
+
+def test_a_guest_that_is_pinned_nowhere_has_no_memory_out_of_place() -> None:
+    floating = snapshot(pinning=replace(pinning_of(), vcpus=()))
+    assert MEMORY not in [one.type for one in with_conditions(floating, previous=None, now=TEN_O_CLOCK).conditions]
+
+
+def test_wrong_pages_are_named_with_cell_node_and_number() -> None:
+    found = lying(1, {0: 12288, 1: 1 << 30}, cell=1)
+    assert condition_of(snapshot(memory=found), MEMORY).message == (
+        "cell 1, which belongs on node 1, has 3 pages of 4Ki (12Ki) on node 0"
+    )
 
 
 def test_a_condition_keeps_its_time_while_its_status_stays() -> None:
@@ -95,4 +118,25 @@ def test_a_guest_that_is_not_watched_says_when_it_was_verified_and_why_not_since
 
 def test_every_type_has_a_condition_in_a_fixed_order() -> None:
     recorded = with_conditions(snapshot(), previous=None, now=TEN_O_CLOCK).conditions
-    assert [condition.type for condition in recorded] == list(ConditionType)
+    assert [condition.type for condition in recorded] == [
+        one for one in ConditionType if one is not ConditionType.DEVICES_PRESENT
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "claim"),
+    [
+        ({"devices": 1}, ("True", "AllThere", "the guest's 1 device is there, bound as at the start")),
+        ({"devices": 3}, ("True", "AllThere", "the guest's 3 devices are there, bound as at the start")),
+        (
+            {"devices": 3, "device_faults": ("a is gone", "b is bound")},
+            ("False", "DeviceLost", "a is gone; b is bound"),
+        ),
+        ({"devices": 3, "phase": Phase.ENDED}, ("Unknown", "Ended", "the guest has no devices any more")),
+    ],
+)
+def test_devices_of_the_host_are_a_condition_of_a_guest_that_has_some(
+    changes: dict[str, object], claim: tuple[str, str, str]
+) -> None:
+    found = condition_of(replace(snapshot(), **changes), ConditionType.DEVICES_PRESENT)
+    assert (found.status, found.reason, found.message) == claim

@@ -13,7 +13,7 @@ from launcher.observe.metrics import METRICS, MetricKind, Sample, exposition, sa
 from launcher.observe.schedstat import ThreadTimes
 from launcher.supervise.lifecycle import Phase
 from launcher.supervise.snapshot import Snapshot
-from tests.observability.snapshots import TEN_O_CLOCK, drifted, snapshot
+from tests.observability.snapshots import TEN_O_CLOCK, drifted, lying, snapshot
 
 TIMES = {
     4711: ThreadTimes(last_cpu=3, ran_s=1.5, waited_s=0.25),
@@ -117,6 +117,19 @@ ROWS = {
 @pytest.mark.parametrize(("name", "labels", "value"), ROWS.values(), ids=ROWS)
 def test_a_running_guest_exports(name: str, labels: dict[str, str], value: float | None) -> None:
     assert _exported(snapshot()).get((f"virt_launcher_{name}", tuple(sorted(labels.items())))) == value
+
+
+def test_memory_is_told_by_cell_and_node_and_what_is_elsewhere() -> None:
+    exported = _exported(snapshot(memory=lying(1, {0: 4096, 1: 1 << 30}, cell=1), memory_look_s=0.25))
+    assert {key: value for key, value in exported.items() if "node_bytes" in key[0] or "elsewhere" in key[0]} == {
+        ("virt_launcher_guest_memory_node_bytes", (("cell", "1"), ("node", "0"))): 4096.0,
+        ("virt_launcher_guest_memory_node_bytes", (("cell", "1"), ("node", "1"))): float(1 << 30),
+        ("virt_launcher_guest_memory_elsewhere_bytes", (("cell", "1"),)): 4096.0,
+    }
+    assert exported["virt_launcher_memory_look_seconds", ()] == 0.25
+    whole = _exported(snapshot(memory=lying(None, {0: 4096})))
+    assert whole["virt_launcher_guest_memory_node_bytes", (("cell", ""), ("node", "0"))] == 4096.0
+    assert not [name for name, _ in whole if "elsewhere" in name]
 
 
 def test_a_drifted_guest_is_not_verified_and_says_who_drifted() -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, NO_NODE, Host, Node
-from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, VCPUPin
+from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, SharedPin, VCPUPin
 
 GIB = 1 << 30
 SOURCE = "/sys/fs/cgroup/cpuset.cpus.effective"
@@ -177,6 +177,13 @@ def _degraded() -> Example:
     return Example(host=host, pinning=pinning_of(host, cpuset="1-3,5", vcpus=(1, 5, 1, 5, 1, 3, 1, 1, 1)))
 
 
+def _mixed() -> Example:
+    host = host_of(cores=4)
+    pinning = pinning_of(host, cpuset="1-3,5-6", vcpus=(1, 5), emulator="3", housekeeping="2-3,6")
+    shared = (SharedPin(vcpu=2, cpus=CPUSet.parse("2,6")), SharedPin(vcpu=3, cpus=CPUSet.parse("2,6")))
+    return Example(host=host, pinning=replace(pinning, shared=shared))
+
+
 def _no_node() -> Example:
     regular = host_of(cores=10, threads=1)
     host = Host(
@@ -200,6 +207,7 @@ EXAMPLES: dict[str, Callable[[], Example]] = {
     "power-4c8t": _power,
     "undedicated-offline3": _undedicated,
     "degraded-offline3": _degraded,
+    "mixed-1n4c2t": _mixed,
     "cpus-in-no-node": _no_node,
     "arm-8n4c1t": _eight_nodes,
 }

@@ -57,7 +57,9 @@ def _overlap(one: _Box, other: _Box) -> bool:
     return across > _TOLERANCE and down > _TOLERANCE
 
 
-@pytest.mark.parametrize("name", ["desktop-1n4c2t", "hybrid-2x2t-4x1t", "degraded-offline3", "cpus-in-no-node"])
+@pytest.mark.parametrize(
+    "name", ["desktop-1n4c2t", "hybrid-2x2t-4x1t", "degraded-offline3", "cpus-in-no-node", "mixed-1n4c2t"]
+)
 def test_document_is_the_golden_one(name: str) -> None:
     example = EXAMPLES[name]()
     assert_golden(GOLDEN / f"svg-{name}.svg", draw_svg(picture_of(example.pinning, example.host)))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
+from launcher.observe import text as texts
 from launcher.observe.text import (
     Ink,
     bytes_in_words,
@@ -68,10 +69,17 @@ def test_console_lines_keep_their_text_only(line: str, shown: str) -> None:
         pytest.param("abc", 3, id="ascii"),
         pytest.param("数a", 3, id="a wide character takes two"),
         pytest.param("e\u0301", 1, id="a combining one takes none"),
+        pytest.param("┌─ 7 ╿", 6, id="what boxes are drawn with takes one"),
+        pytest.param("│数│", 4, id="a wide character in a box takes two"),
     ],
 )
 def test_columns_are_those_of_a_terminal(text: str, width: int) -> None:
     assert columns(text) == width
+
+
+def test_what_is_counted_at_once_is_counted_as_its_characters_are() -> None:
+    for character in map(chr, range(0x20, 0x10000)):
+        assert columns(character) == texts._columns_of(character), ascii(character)
 
 
 @given(text=st.text(), width=st.integers(0, 30))

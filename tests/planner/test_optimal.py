@@ -9,9 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from msgspec.structs import astuple
 
 from launcher.host.model import CPU
+from launcher.planner.bounds import least_terms
 from launcher.planner.model import Score
-from launcher.planner.placement import place
+from launcher.planner.optimum.placement import place
 from launcher.planner.score import score
+from launcher.planner.terms import values
 from launcher.vmi.guest import Topology
 from tests.planner.cases import Case, cases, cases_of_many_caches, largest_cases, regular_host, spanning_cases
 from tests.planner.exhaustive import best_score
@@ -57,6 +59,8 @@ def _assert_optimal(case: Case) -> None:
     assert set(used) <= set(case.cpus)
     assert placement.score == score(placement.vcpus, case.topology, placement.housekeeping)
     assert placement.score == best_score(case.cpus, case.topology, case.housekeeping)
+    least = least_terms(case.cpus, case.topology, case.housekeeping, placement.score)
+    assert all(value >= bound for value, bound in zip(values(placement.score), least, strict=True))
 
 
 @settings(_STABLE, max_examples=100)

@@ -10,7 +10,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit, HostError
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.host.synthetic import parse_synthetic
-from launcher.planner.model import Pinning
+from launcher.planner.model import Pinning, Proof
 from launcher.planner.plan import plan
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 from tests.planner.guests import a_guest, a_host, allow, virtio
@@ -190,15 +190,23 @@ def test_threads_that_the_guest_cannot_see_are_a_warning_with_the_cure() -> None
     )
 
 
+ACROSS = (
+    "the vCPUs lie on NUMA nodes 0 (4) and 1 (4), and the guest does not know: about 50% of the memory that they touch "
+    "will be on another node: give the container CPUs of one node, or set "
+    "spec.domain.cpu.numa.guestMappingPassthrough: {}"
+)
+
+
 def test_a_guest_socket_across_nodes_is_a_warning_with_the_cure() -> None:
     pinning = plan(a_guest(1, 4, 2), a_host(2, 2), allow("0-7"))
     assert pinning.warnings == (
         "guest socket 0 lies on NUMA nodes 0 and 1: set spec.domain.cpu.sockets: 2 and cores: 2, one socket for each",
+        ACROSS,
     )
 
 
 def test_a_plan_that_hides_nothing_warns_of_nothing() -> None:
-    assert plan(a_guest(2, 2, 2), a_host(2, 2), allow("0-7")).warnings == ()
+    assert plan(a_guest(2, 2, 1), a_host(2, 4, 1), allow("0-3")).warnings == ()
 
 
 def test_warnings_of_the_cpusets_reader_are_handed_on() -> None:
@@ -208,7 +216,10 @@ def test_warnings_of_the_cpusets_reader_are_handed_on() -> None:
 
 def test_every_thread_and_the_whole_have_a_reason() -> None:
     pinning = plan(a_guest(1, 2, 2, isolate=True, policy=_AUTO, disks=_DISKS), a_host(), allow("0-2,4-5"))
-    score, advice, *threads = pinning.reasons
+    score, proof, memory, advice, *threads = pinning.reasons
+    assert memory.text == (
+        "memory: bound to no node; the kernel takes it from node 0, where all vCPUs are, while it has some"
+    )
     assert (score.thread, score.text) == (
         "placement",
         (
@@ -216,6 +227,7 @@ def test_every_thread_and_the_whole_have_a_reason() -> None:
             "guest sockets; no last-level caches crossed by guest sockets"
         ),
     )
+    assert (proof.thread, proof.text) == ("placement", "proved by counting alone: with these CPUs no term can be less")
     assert (advice.thread, advice.text.split(" (")[0]) == ("placement", "a kubelet with full-pcpus-only refuses 5 CPUs")
     assert [(reason.thread, reason.text) for reason in threads] == [
         ("vcpu 0", "CPU 0: guest core 0 lies whole on core 0 of node 0"),
@@ -239,7 +251,7 @@ def test_reasons_name_split_cores_and_what_they_share() -> None:
 @pytest.mark.parametrize(
     ("shape", "cpulist", "vcpus", "emulator"),
     [
-        pytest.param("node:1 l3:2 core:4 pu:2", "0-15", "0,2,4,6", "12-13", id="in the cache with cores enough"),
+        pytest.param("node:1 l3:2 core:4 pu:2", "0-15", "0,2,4,6", "14-15", id="in the cache with cores enough"),
         pytest.param("node:2 core:6 pu:2", "0-23", "0,2,4,6", "10-11", id="on one node, housekeeping on the same"),
         pytest.param("node:1 l3:2 core:4 pu:2", "0-5", "0,1,2,3", "4-5", id="but shared where there are no others"),
     ],
@@ -249,3 +261,19 @@ def test_vcpus_of_a_guest_without_threads_are_on_separate_cores_where_that_costs
 ) -> None:
     pinning = plan(a_guest(1, 4, 1, isolate=True, parity=True), parse_synthetic(shape), allow(cpulist))
     assert (_roles(pinning).vcpus, _roles(pinning).emulator) == (vcpus, emulator)
+
+
+@pytest.mark.parametrize(
+    ("guest", "cpulist"),
+    [
+        pytest.param(a_guest(1, 4, 2), "0-7", id="one node"),
+        pytest.param(a_guest(2, 3, 2, isolate=True), "0-13", id="two nodes and an emulator"),
+        pytest.param(a_guest(3, 1), "0-15", id="spare CPUs"),
+    ],
+)
+def test_a_plan_says_that_it_is_proved(guest: Guest, cpulist: str) -> None:
+    assert plan(guest, a_host(2, 4, 2), allow(cpulist)).proof == Proof(optimal=True)
+
+
+def test_a_plan_without_dedicated_cpus_has_no_proof() -> None:
+    assert plan(a_guest(1, 4, dedicated=False), a_host(), allow("0-7")).proof is None

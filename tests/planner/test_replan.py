@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.model import CPU, Host
-from launcher.planner.model import Pinning, Score
+from launcher.planner.model import Pinning, Proof, Score
 from launcher.planner.plan import plan
 from launcher.planner.replan import replan
 from launcher.planner.score import score
@@ -236,3 +236,11 @@ def test_a_degraded_plan_is_rebalanced_with_the_fewest_moves() -> None:
     three = replan(two, guest, host, allow("0-2"))
     assert Counter(_pins(two)) == {0: 3, 1: 3}
     assert (Counter(_pins(three)), _moves(two, three)) == ({0: 2, 1: 2, 2: 2}, 2)
+
+
+def test_a_replan_says_whether_anything_that_moves_as_little_is_better() -> None:
+    guest, host = a_guest(1, 2, 2, isolate=True), a_host(2, 4, 2)
+    before = plan(guest, host, allow("0-7"))
+    after = replan(before, guest, host, allow("2-9"))
+    assert (before.proof, after.proof) == (Proof(optimal=True), Proof(optimal=True))
+    assert replan(before, guest, host, allow("0-1")).proof is None

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from launcher.host.model import CPU
-from launcher.planner.effort import Effort
 from launcher.planner.model import Score
+from launcher.planner.optimum.effort import Effort
 from launcher.planner.score import score
 from launcher.planner.vacancies import Choice, VacancySearch
 from launcher.vmi.guest import Topology

@@ -11,6 +11,7 @@ from typing import Any
 from jsonschema import Draft7Validator
 
 _LABEL = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 _QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 _PATH = r"^/[^:]*$"
 
@@ -41,8 +42,14 @@ LABELS = {
     "additionalProperties": {"type": "string", "pattern": r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"},
 }
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
-HTTP = {"httpGet": closed("path port", path={"pattern": "^/(livez|readyz)$"}, port=PORT)}
-TIMES = {name: {"type": "integer", "minimum": 1} for name in ("periodSeconds", "timeoutSeconds", "failureThreshold")}
+HTTP = {"httpGet": closed("path port", path={"pattern": "^/(livez|readyz)(/guest)?$"}, port=PORT)}
+TIMES = {
+    "initialDelaySeconds": COUNT,
+    **{
+        name: {"type": "integer", "minimum": 1}
+        for name in ("periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold")
+    },
+}
 MOUNT = closed("name mountPath", name=NAME, mountPath={"type": "string", "pattern": _PATH}, readOnly=TRUE)
 SECURITY = closed(
     "allowPrivilegeEscalation readOnlyRootFilesystem capabilities",
@@ -50,7 +57,12 @@ SECURITY = closed(
     readOnlyRootFilesystem=TRUE,
     capabilities=closed("drop", drop={"const": ["ALL"]}, add={"const": ["SYS_NICE"]}),
 )
-RESOURCES = closed("requests limits", requests=AMOUNTS, limits=AMOUNTS)
+RESOURCES = closed(
+    "requests limits",
+    requests=AMOUNTS,
+    limits=AMOUNTS,
+    claims=listed(closed("name request", name=NAME, request=NAME)),
+)
 CONTAINER = closed(
     "name image resources securityContext volumeMounts",
     name=NAME,
@@ -59,6 +71,17 @@ CONTAINER = closed(
     command=TEXTS,
     args=TEXTS,
     workingDir={"type": "string", "pattern": _PATH},
+    env=listed(
+        closed("name valueFrom", name=TEXT, valueFrom=closed("fieldRef", fieldRef=closed("fieldPath", fieldPath=TEXT)))
+    ),
+    ports=listed(
+        closed(
+            "name containerPort protocol",
+            name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$"},
+            containerPort=PORT,
+            protocol={"enum": ["TCP", "UDP"]},
+        )
+    ),
     resources=RESOURCES,
     securityContext=SECURITY,
     startupProbe=closed("periodSeconds", **HTTP, **TIMES, exec=closed("command", command=TEXTS)),
@@ -80,7 +103,7 @@ VOLUME = {
     **closed(
         "name",
         name=NAME,
-        emptyDir=closed("", medium={"pattern": "^HugePages"}),
+        emptyDir=closed("", medium={"pattern": "^HugePages"}, sizeLimit={"type": "string", "pattern": _QUANTITY}),
         configMap=closed("name", name=TEXT, optional=BOOLEAN),
         secret=closed("secretName", secretName=TEXT, optional=BOOLEAN),
         downwardAPI=closed("items", items={"type": "array", "items": DOWNWARD_ITEM}),
@@ -94,18 +117,35 @@ VOLUME = {
     "maxProperties": 2,
 }  # fmt: skip
 METADATA = closed("name labels", name=NAME, namespace=NAME, labels=LABELS)
+ANNOTATED = closed(
+    "name labels",
+    name=NAME,
+    namespace=NAME,
+    labels=LABELS,
+    annotations={"type": "object", "additionalProperties": TEXT},
+)
 POD = closed(
     "apiVersion kind metadata spec",
     apiVersion={"const": "v1"},
     kind={"const": "Pod"},
-    metadata=METADATA,
+    metadata=ANNOTATED,
     spec=closed(
         "restartPolicy containers volumes securityContext automountServiceAccountToken",
         restartPolicy={"const": "Never"},
         terminationGracePeriodSeconds=COUNT,
         automountServiceAccountToken=BOOLEAN,
         serviceAccountName=TEXT,
+        hostname=NAME,
+        subdomain={"type": "string", "pattern": _SUBDOMAIN},
+        dnsPolicy={"enum": ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"]},
+        dnsConfig=closed(
+            "",
+            nameservers=TEXTS,
+            searches=TEXTS,
+            options=listed(closed("name", name=TEXT, value=TEXT)),
+        ),
         enableServiceLinks={"const": False},
+        runtimeClassName=TEXT,
         securityContext=closed(
             "runAsNonRoot runAsUser runAsGroup fsGroup seccompProfile",
             runAsNonRoot=TRUE,
@@ -113,7 +153,9 @@ POD = closed(
             runAsGroup={"const": 107},
             fsGroup={"const": 107},
             fsGroupChangePolicy={"const": "OnRootMismatch"},
-            seccompProfile={"const": {"type": "RuntimeDefault"}},
+            seccompProfile={
+                "enum": [{"type": "RuntimeDefault"}, {"type": "Localhost", "localhostProfile": "vl/p.json"}]
+            },
             sysctls=listed(closed("name value", name=TEXT, value=TEXT)),
         ),
         nodeSelector=LABELS,
@@ -123,6 +165,9 @@ POD = closed(
         schedulerName=TEXT,
         priorityClassName=TEXT,
         imagePullSecrets=listed(closed("name", name=TEXT)),
+        resourceClaims=listed(
+            closed("name", name=NAME, resourceClaimName=TEXT, resourceClaimTemplateName=TEXT),
+        ),
         initContainers=listed(CONTAINER),
         containers={**listed(CONTAINER), "maxItems": 1},
         volumes=listed(VOLUME),
@@ -154,7 +199,44 @@ def check_pod(pod: Mapping[str, Any]) -> None:
     assert used == set(volumes), "every volume is used"
 
 
-def check_config_map(config_map: Mapping[str, Any]) -> None:
-    """Fail unless this is a ConfigMap that the API server would take."""
-    Draft7Validator(CONFIG_MAP).validate(config_map)
-    assert sum(len(value.encode()) for value in config_map["data"].values()) <= 1 << 20
+SECRET = closed(
+    "apiVersion kind metadata stringData",
+    apiVersion={"const": "v1"},
+    kind={"const": "Secret"},
+    metadata=METADATA,
+    stringData={"type": "object", "additionalProperties": TEXT},
+)
+CLAIM = closed(
+    "apiVersion kind metadata spec",
+    apiVersion={"const": "v1"},
+    kind={"const": "PersistentVolumeClaim"},
+    metadata=closed("name", name=TEXT, namespace=NAME, labels=LABELS, annotations=OBJECT),
+    spec=closed(
+        "accessModes resources",
+        accessModes=listed({"enum": ["ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"]}),
+        resources=closed("requests", requests=closed("storage", storage={"type": "string", "pattern": _QUANTITY})),
+        storageClassName=TEXT,
+        volumeMode={"enum": ["Filesystem", "Block"]},
+        selector=OBJECT,
+        volumeName=TEXT,
+        dataSource=OBJECT,
+        dataSourceRef=OBJECT,
+    ),
+)
+
+
+def check_carrier(carrier: Mapping[str, Any]) -> None:
+    """Fail unless this is a ConfigMap or a Secret that the API server would take."""
+    Draft7Validator(SECRET if carrier["kind"] == "Secret" else CONFIG_MAP).validate(carrier)
+    assert sum(len(value.encode()) for value in content_of(carrier).values()) <= 1 << 20
+
+
+def content_of(carrier: Mapping[str, Any]) -> dict[str, str]:
+    """Return the files that the ConfigMap or the Secret becomes in a Pod."""
+    content: dict[str, str] = carrier["stringData"] if carrier["kind"] == "Secret" else carrier["data"]
+    return content
+
+
+def check_claim(claim: Mapping[str, Any]) -> None:
+    """Fail unless this is a PersistentVolumeClaim that the API server would take."""
+    Draft7Validator(CLAIM).validate(claim)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from launcher.pod.options import PodOptions
 from launcher.vmi.document import parse_document
 from launcher.vmi.load import admitted
 from launcher.vmi.manifest import Document
-from tests.pod.kubernetes import check_config_map, check_pod
+from tests.pod.kubernetes import check_carrier, check_claim, check_pod
 
 # One vCPU, 1 GiB, no disk; indented for `vmi`.
 HEAD = """
@@ -25,10 +26,10 @@ spec:
 
 @dataclass(frozen=True, kw_only=True)
 class Rendered:
-    """Both objects of the stream, checked, and the launcher's container in the Pod."""
+    """The objects of the stream, checked, and the launcher's container in the Pod."""
 
     manifest: PodManifest
-    config_map: dict[str, Any]
+    carrier: dict[str, Any]
     pod: dict[str, Any]
 
     @property
@@ -58,19 +59,28 @@ class Rendered:
         return {key: value for key, value in {**volume, **mount}.items() if key not in ("name", "mountPath")}
 
 
-def document(spec: str) -> Document:
+def document(spec: str, annotations: dict[str, str] | None = None) -> Document:
     """Return the manifest of a guest with this spec, its lines not indented."""
-    text = HEAD + "".join(f"  {line}\n" for line in spec.strip().splitlines())
+    noted = f"metadata: {{name: guest, annotations: {json.dumps(annotations)}}}"
+    head = HEAD if annotations is None else HEAD.replace("metadata: {name: guest}", noted)
+    text = head + "".join(f"  {line}\n" for line in spec.strip().splitlines())
     return parse_document("test", text.encode())
 
 
-def rendered(manifest: Document | str, *, arch: str = "x86_64", **choices: Any) -> Rendered:
+def rendered(
+    manifest: Document | str, *, arch: str = "x86_64", annotations: dict[str, str] | None = None, **choices: Any
+) -> Rendered:
     """Return the Pod of a manifest, or of a guest with this spec, read back from its YAML and checked."""
-    found = document(manifest) if isinstance(manifest, str) else manifest
+    found = document(manifest, annotations) if isinstance(manifest, str) else manifest
     options = PodOptions(**{"image": "launcher:1", **choices})
     made = pod_manifest(found, admitted(found, arch=arch), options)
-    config_map, pod = yaml.safe_load_all(made.to_yaml(explain=True))
-    check_config_map(config_map)
+    *first, carrier, pod = yaml.safe_load_all(made.to_yaml(explain=True))
+    # What stands beside the machine is printed as it stands.
+    companions, claims = first[: len(made.companions)], first[len(made.companions) :]
+    for claim in claims:
+        check_claim(claim)
+    check_carrier(carrier)
     check_pod(pod)
-    assert (config_map, pod) == (made.config_map, made.pod), "YAML holds what was meant"
-    return Rendered(manifest=made, config_map=config_map, pod=pod)
+    assert tuple(companions) == made.companions
+    assert (tuple(claims), carrier, pod) == (made.claims, made.carrier, made.pod), "YAML holds what was meant"
+    return Rendered(manifest=made, carrier=carrier, pod=pod)

@@ -10,18 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
-from launcher.errors import InvalidVMI
+from launcher.errors import InvalidVMI, UsageError
 from launcher.host.model import Host
 from launcher.host.synthetic import parse_synthetic
 from launcher.kubelet import QoSClass, container_cpuset, parse_options, qos_class
 from launcher.planner.demand import cpu_demand
 from launcher.planner.plan import plan
 from launcher.pod.manifest import pod_requests
+from launcher.pod.options import Runtime
 from launcher.quantity import parse_quantity
 from launcher.vmi.document import read_document
 from launcher.vmi.guest import Guest
 from launcher.vmi.load import admitted
+from launcher.vmi.manifest import Value
 from tests.goldens import assert_golden
+from tests.pod.kubernetes import content_of
 from tests.pod.pods import Rendered, rendered
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "templates/examples").glob("*.yaml"))
@@ -35,10 +38,10 @@ domain:
 MIB = 1 << 20
 
 
-def example(path: Path) -> tuple[Guest, Rendered]:
+def example(path: Path, **choices: Any) -> tuple[Guest, Rendered]:
     document = read_document(str(path))
     arch = "x86_64"
-    return admitted(document, arch=arch).guest, rendered(document, folder="/srv")
+    return admitted(document, arch=arch).guest, rendered(document, folder="/srv", **choices)
 
 
 def dedicated(cores: int = 4, more: str = "", **choices: Any) -> Rendered:
@@ -57,8 +60,15 @@ domain:
 
 def overhead_mebibytes(found: Rendered) -> int:
     """Return the sum of the items that --explain shows, without what is the guest's or the manifest's."""
-    addends = [re.match(r" +(\d+)Mi  (.*)", line) for line in found.manifest.reasons]
+    lines = list(found.manifest.reasons)
+    begin, end = (next(i for i, line in enumerate(lines) if line.startswith(word)) for word in ("memory:", "ephemeral"))
+    addends = [re.match(r" +(\d+)Mi  (.*)", line) for line in lines[begin:end]]
     return sum(int(addend[1]) for addend in addends if addend and "guest's memory" not in addend[2].split(",")[0])
+
+
+def guaranteed(amounts: dict[str, str]) -> dict[str, str]:
+    """Return what a Guaranteed Pod has as request and limit alike: of a node's disk neither tells."""
+    return {name: amount for name, amount in amounts.items() if name != "ephemeral-storage"}
 
 
 def big_node(guest: Guest) -> Host:
@@ -72,7 +82,7 @@ def test_an_examples_pod_is_what_kubernetes_takes_and_asks_for_the_cpus_that_the
     requests = pod_requests(found.pod)
     if guest.cpu.dedicated:
         assert qos_class(requests) is QoSClass.GUARANTEED
-        assert found.requests == found.limits
+        assert guaranteed(found.requests) == guaranteed(found.limits)
         assert found.requests["cpu"] == str(cpu_demand(guest).total)
     else:
         assert qos_class(requests) is QoSClass.BURSTABLE
@@ -93,9 +103,10 @@ def test_a_kubelet_with_the_static_policy_admits_an_examples_pod_and_its_guest_f
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_config_map_brings_the_same_guest(path: Path) -> None:
     guest, found = example(path)
-    assert yaml.safe_load(found.config_map["data"]["vmi.yaml"]) == yaml.safe_load(path.read_text())
+    assert yaml.safe_load(content_of(found.carrier)["vmi.yaml"]) == yaml.safe_load(path.read_text())
     (volume,) = [volume for volume in found.spec["volumes"] if volume["name"] == "vmi"]
-    assert volume["configMap"]["name"] == found.config_map["metadata"]["name"] == f"virt-launcher-{guest.name}"
+    name = volume["secret"]["secretName"] if found.carrier["kind"] == "Secret" else volume["configMap"]["name"]
+    assert name == found.carrier["metadata"]["name"] == f"virt-launcher-{guest.name}"
 
 
 @pytest.mark.parametrize("name", ["isolated-iothreads", "realtime", "smallest"])
@@ -121,7 +132,7 @@ def test_cpus_of(more: str, policy: str, cpus: str) -> None:
 def test_memory_is_the_guests_and_an_overhead_that_adds_up() -> None:
     found = dedicated()
     assert found.requests["memory"] == found.limits["memory"] == f"{1024 + overhead_mebibytes(found)}Mi"
-    assert overhead_mebibytes(found) > 200
+    assert overhead_mebibytes(found) > 150
 
 
 def test_what_the_manifest_asks_for_beyond_the_guests_memory_is_kept() -> None:
@@ -200,7 +211,8 @@ def test_an_emulated_guest_needs_no_device_and_more_memory() -> None:
     found = dedicated(kvm_resource=None)
     assert not [name for name in found.limits if "kvm" in name]
     assert found.launcher["args"][4:6] == ["--virt-type", "qemu"]
-    assert overhead_mebibytes(found) == overhead_mebibytes(dedicated()) + 1024
+    # QEMU's translated code, without the tables that KVM would have.
+    assert overhead_mebibytes(found) == overhead_mebibytes(dedicated()) + 1024 - 2
 
 
 def test_guests_with_dedicated_cpus_run_on_nodes_that_hand_out_whole_ones() -> None:
@@ -211,9 +223,104 @@ def test_guests_with_dedicated_cpus_run_on_nodes_that_hand_out_whole_ones() -> N
 def test_realtime_asks_for_its_nodes_and_its_one_capability() -> None:
     (path,) = [path for path in EXAMPLES if path.stem == "realtime"]
     _, found = example(path)
-    assert found.spec["nodeSelector"] == {"cpumanager": "true", "kubevirt.io/realtime": ""}
+    assert found.spec["nodeSelector"] == {"cpumanager": "true", "kubevirt.io/realtime": "true"}
     assert found.launcher["securityContext"]["capabilities"] == {"drop": ["ALL"], "add": ["SYS_NICE"]}
     assert any("cap_sys_nice" in warning for warning in found.manifest.warnings)
+
+
+def test_memory_is_bound_by_a_capability_or_by_a_profile_of_the_nodes() -> None:
+    (path,) = [path for path in EXAMPLES if path.stem == "numa-hugepages"]
+    _, found = example(path)
+    assert found.launcher["securityContext"]["capabilities"]["add"] == ["SYS_NICE"]
+    assert any("templates/seccomp/memory-policy.json" in reason for reason in found.manifest.reasons)
+    assert any("--seccomp-profile" in warning for warning in found.manifest.warnings)
+    _, with_profile = example(path, seccomp_profile="vl/p.json")
+    assert with_profile.launcher["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    assert with_profile.spec["securityContext"]["seccompProfile"] == {
+        "type": "Localhost",
+        "localhostProfile": "vl/p.json",
+    }
+    assert any("capability SYS_NICE" in reason for reason in found.manifest.reasons)
+    assert not any("capability SYS_NICE" in reason for reason in with_profile.manifest.reasons)
+    assert not any("SYS_NICE" in warning for warning in with_profile.manifest.warnings)
+
+
+def test_realtime_needs_its_capability_whatever_the_profile() -> None:
+    (path,) = [path for path in EXAMPLES if path.stem == "realtime"]
+    _, found = example(path, seccomp_profile="vl/p.json")
+    assert found.launcher["securityContext"]["capabilities"]["add"] == ["SYS_NICE"]
+
+
+def test_an_isolated_emulator_needs_no_cpu_of_its_own_on_a_node_that_shares_some() -> None:
+    (path,) = [path for path in EXAMPLES if path.stem == "isolated-iothreads"]
+    _, without = example(path)
+    _, found = example(path, shared_cpus=True)
+    assert (without.limits["cpu"], found.limits["cpu"], found.requests["cpu"]) == ("6", "4", "4")
+    assert found.pod["metadata"]["annotations"]["cpu-shared.crio.io/compute"] == "enable"
+    assert not [name for name in without.pod["metadata"]["annotations"] if "crio" in name]
+    assert "cpu: 4 = 4 vCPUs; the emulator runs on CPUs that the node shares" in found.manifest.reasons
+
+
+def test_a_guest_that_shares_its_cpus_anyway_is_given_no_others() -> None:
+    assert "cpu-shared.crio.io/compute" not in shared(shared_cpus=True).pod["metadata"]["annotations"]
+
+
+def mixed(**choices: Any) -> Rendered:
+    """A guest of four vCPUs of which two are dedicated."""
+    annotations = {"virt-launcher/dedicated-vcpus": "0-1", "cpu-quota.crio.io": "enable"}
+    spec = "domain: {cpu: {cores: 4, dedicatedCpuPlacement: true, isolateEmulatorThread: true}, memory: {guest: 1Gi}}"
+    return rendered(spec, annotations=annotations, **choices)
+
+
+def test_a_mixed_guest_asks_for_its_dedicated_cpus_one_for_the_others_and_the_emulators() -> None:
+    found = mixed()
+    assert (found.requests["cpu"], found.limits["cpu"]) == ("4", "4")
+    assert "cpu: 4 = 2 dedicated vCPUs + 1 for the emulator + 1 for the vCPUs that share" in found.manifest.reasons
+    with_shared = mixed(shared_cpus=True)
+    assert with_shared.limits["cpu"] == "2"
+    assert (
+        "cpu: 2 = 2 vCPUs; the emulator and vCPUs that share run on CPUs that the node shares"
+        in with_shared.manifest.reasons
+    )
+
+
+def test_crios_annotations_make_dedicated_cpus_quiet_and_the_manifests_own_win() -> None:
+    found = mixed(runtime=Runtime.CRIO, runtime_class="performance-low-latency")
+    assert {name: value for name, value in found.pod["metadata"]["annotations"].items() if "crio" in name} == {
+        "cpu-c-states.crio.io": "disable",
+        "cpu-freq-governor.crio.io": "performance",
+        "cpu-load-balancing.crio.io": "disable",
+        "cpu-quota.crio.io": "enable",
+        "irq-load-balancing.crio.io": "disable",
+    }
+    assert found.pod["spec"]["runtimeClassName"] == "performance-low-latency"
+    assert not [warning for warning in found.manifest.warnings if "--runtime" in warning]
+    (warning,) = [warning for warning in mixed(runtime=Runtime.CRIO).manifest.warnings if "--runtime" in warning]
+    assert warning.endswith("name it with --runtime-class")
+
+
+def test_containerd_has_no_such_annotations_and_a_line_says_so() -> None:
+    found = mixed(runtime=Runtime.CONTAINERD)
+    assert [name for name in found.pod["metadata"]["annotations"] if "crio" in name] == ["cpu-quota.crio.io"]
+    (warning,) = [warning for warning in found.manifest.warnings if "--runtime" in warning]
+    assert warning.startswith("--runtime containerd: it has no annotation that keeps CPUs quiet")
+
+
+def test_a_guest_that_shares_its_cpus_anyway_has_no_quiet_ones() -> None:
+    assert not [name for name in shared(runtime=Runtime.CRIO).pod["metadata"]["annotations"] if "crio" in name]
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"runtime": Runtime.CONTAINERD, "shared_cpus": True}, "--shared-cpus: containerd has no CPUs"),
+        ({"runtime_class": "Not A Name"}, "--runtime-class: found 'Not A Name', wanted the name of a RuntimeClass"),
+        ({"runtime_class": ""}, "--runtime-class: found '', wanted the name of a RuntimeClass"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused(choices: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        mixed(**choices)
 
 
 def test_no_other_guest_has_a_capability() -> None:
@@ -242,10 +349,22 @@ evictionStrategy: LiveMigrate
     assert (found.spec["serviceAccountName"], found.spec["automountServiceAccountToken"]) == ("guests", False)
 
 
-@pytest.mark.parametrize("selector", ["[a]", "text", "{a: 1}", "{a: {b: c}}"])
-def test_a_node_selector_that_is_none_is_refused(selector: str) -> None:
-    with pytest.raises(InvalidVMI, match=r"spec.nodeSelector: wanted a mapping of labels to text"):
-        shared(more=f"nodeSelector: {selector}")
+MISSHAPEN = [
+    ("nodeSelector: [a]", r"spec.nodeSelector: a list is not a mapping"),
+    ("nodeSelector: {a: 1}", r"spec.nodeSelector.a: 1 is not text"),
+    ("nodeSelector: {'a b': c}", r"spec.nodeSelector\['a b'\]: 'a b': 'c' is no label that a node can have"),
+    ("affinity: [a]", r"spec.affinity: a list is not a mapping"),
+    ("tolerations: {key: a}", r"spec.tolerations: a mapping is not a list"),
+    ("tolerations: [a]", r"spec.tolerations\[0\]: 'a' is not a mapping"),
+    ("topologySpreadConstraints: [null]", r"spec.topologySpreadConstraints\[0\]: null is not an item"),
+    ("schedulerName: 1", r"spec.schedulerName: 1 is not text"),
+]
+
+
+@pytest.mark.parametrize(("wish", "message"), MISSHAPEN, ids=[row[0] for row in MISSHAPEN])
+def test_a_wish_that_no_pod_can_have_is_refused(wish: str, message: str) -> None:
+    with pytest.raises(InvalidVMI, match=message):
+        shared(more=wish)
 
 
 @pytest.mark.parametrize(("grace", "wanted"), [("", 45), ("terminationGracePeriodSeconds: 0", 15),
@@ -263,8 +382,10 @@ def test_the_launcher_writes_only_where_the_pod_lets_it() -> None:
 
 def test_the_cache_of_qemus_capabilities_may_outlive_the_pod() -> None:
     found = dedicated(cache_folder="/var/cache/virt-launcher")
-    place = "/var/run/virt-launcher/cache"
-    assert found.mount(place) == {"hostPath": {"path": "/var/cache/virt-launcher", "type": "Directory"}}
+    place = "/var/run/virt-launcher-cache"
+    source = {"path": "/var/cache/virt-launcher", "type": "Directory"}
+    assert found.mount(place) == {"hostPath": source, "readOnly": True}, "what one Pod writes another would believe"
+    assert found.launcher["args"][-2:] == ["--cache", place]
 
 
 def test_names_stay_dns_labels_however_long_the_guests_is() -> None:
@@ -272,7 +393,7 @@ def test_names_stay_dns_labels_however_long_the_guests_is() -> None:
     document = read_document(str(EXAMPLES[0]))
     document.root["metadata"] = {"name": name, "labels": {"app": "db"}}
     found = rendered(document, folder="/srv")
-    assert found.pod["metadata"]["name"] == found.config_map["metadata"]["name"]
+    assert found.pod["metadata"]["name"] == found.carrier["metadata"]["name"]
     assert found.pod["metadata"]["labels"]["app.kubernetes.io/instance"] == name
     assert found.pod["metadata"]["labels"]["app"] == "db"
 
@@ -280,12 +401,11 @@ def test_names_stay_dns_labels_however_long_the_guests_is() -> None:
 def test_a_virtual_machines_pod_is_its_templates() -> None:
     document = read_document(str(EXAMPLES[0]))
     spec = document.root.pop("spec")
-    document.root.update(
-        kind="VirtualMachine", spec={"template": {"metadata": {"labels": {"app": "db"}}, "spec": spec}}
-    )
+    template: dict[str, Value] = {"metadata": {"labels": {"app": "db"}}, "spec": spec}
+    document.root.update(kind="VirtualMachine", spec={"runStrategy": "Always", "template": template})
     found = rendered(document, folder="/srv")
     assert found.pod["metadata"]["labels"]["app"] == "db"
-    assert yaml.safe_load(found.config_map["data"]["vmi.yaml"])["kind"] == "VirtualMachine"
+    assert yaml.safe_load(content_of(found.carrier)["vmi.yaml"])["kind"] == "VirtualMachine"
 
 
 def test_the_reasons_are_comments_above_the_stream() -> None:

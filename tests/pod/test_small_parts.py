@@ -13,10 +13,10 @@ from msgspec.structs import replace
 from launcher.errors import UsageError
 from launcher.pod.names import bounded_name
 from launcher.pod.options import PodOptions
-from launcher.pod.overhead import memory_overhead, total_mebibytes
+from launcher.pod.overhead import memory_overhead
 from launcher.pod.yaml_text import to_yaml
 from launcher.vmi.guest import Disk, Firmware, Guest, GuestCPU, GuestMemory, IOThreadDemand, IOThreadsPolicy, Topology
-from launcher.vmi.guest_machine import TPM, Interface, InterfaceBackend, Peripherals, VideoModel
+from launcher.vmi.guest_machine import TPM, Interface, InterfaceBackend, Peripherals, Video, VideoModel
 from launcher.vmi.guest_storage import EmptyDisk
 from launcher.vmi.manifest import Value
 from launcher.vmi.yamltree import read_trees
@@ -39,7 +39,7 @@ VALUES: st.SearchStrategy[Value] = st.recursive(
 
 SMALL = Guest(name="g", cpu=GuestCPU(topology=Topology(cores=2)), memory=GuestMemory(guest_bytes=1 << 30))
 FIXED = {"launcher with libvirt's driver in it": 80, "QEMU without its guest": 30, "QEMU's worker threads": 8}
-USUAL = {**FIXED, "page tables, 1/512 of the guest's memory": 2, "vCPUs: 2 x 8Mi": 16}
+USUAL = {**FIXED, "page tables, QEMU's and KVM's": 4, "vCPUs: 2 x 8Mi": 16}
 
 
 def with_devices(**devices: object) -> Guest:
@@ -54,11 +54,14 @@ POOL = IOThreadDemand(policy=IOThreadsPolicy.SUPPLEMENTAL_POOL, pool_count=3)
 OVERHEADS = [
     ("a_small_guest", SMALL, USUAL),
     ("page_tables_rounded_up", replace(SMALL, memory=GuestMemory(guest_bytes=(1 << 30) + 1)),
-     USUAL | {"page tables, 1/512 of the guest's memory": 3}),
+     USUAL | {"page tables, QEMU's and KVM's": 5}),
+    ("huge_pages_need_hardly_a_table",
+     replace(SMALL, memory=GuestMemory(guest_bytes=1 << 30, huge_page_bytes=2 << 20)),
+     USUAL | {"page tables, QEMU's and KVM's": 1}),
     ("an_iothread_pool", replace(SMALL, io_threads=POOL), USUAL | {"IOThreads: 3 x 8Mi": 24}),
     ("tables_of_qcow2_images", replace(SMALL, disks=(QCOW2, LAYER, Disk(name="c", path="/c.img"))),
-     USUAL | {"qcow2 images' tables: 2 x 32Mi": 64}),
-    ("graphics", with_devices(video=VideoModel.VGA), USUAL | {"graphics card and VNC": 32}),
+     USUAL | {"tables of qcow2 images (2)": 33}),
+    ("graphics", with_devices(video=Video(model=VideoModel.VGA)), USUAL | {"graphics card and VNC": 32}),
     ("a_tpm", with_devices(tpm=TPM()), USUAL | {"swtpm": 53}),
     ("passt_but_not_slirp", with_devices(interfaces=(PASST, SLIRP)), USUAL | {"passt: 1 x 72Mi": 72}),
     ("uefi", replace(SMALL, firmware=next(kind for kind in Firmware if kind is not Firmware.BIOS)),
@@ -75,6 +78,9 @@ CHOICES = [
     ("a_cache_in_the_root", {"cache_folder": "/"}, "--cache-folder"),
     ("a_relative_cache", {"cache_folder": "cache"}, "--cache-folder"),
     ("a_cache_that_climbs", {"cache_folder": "/a/../b"}, "--cache-folder"),
+    ("an_absolute_profile", {"seccomp_profile": "/a.json"}, "--seccomp-profile"),
+    ("a_profile_that_climbs", {"seccomp_profile": "a/../../b.json"}, "--seccomp-profile"),
+    ("no_profile", {"seccomp_profile": ""}, "--seccomp-profile"),
 ]
 
 
@@ -115,14 +121,16 @@ def test_lines_of_text_stay_lines() -> None:
 
 @pytest.mark.parametrize(("guest", "items"), [row[1:] for row in OVERHEADS], ids=[row[0] for row in OVERHEADS])
 def test_the_overhead_of(guest: Guest, items: dict[str, int]) -> None:
-    found = memory_overhead(guest, is_emulated=False, is_guaranteed=False)
+    found = memory_overhead(guest, is_emulated=False)
     assert {item.what: item.mebibytes for item in found} == items
 
 
-def test_emulation_and_a_guarantee_cost_more() -> None:
-    plain = total_mebibytes(memory_overhead(SMALL, is_emulated=False, is_guaranteed=False))
-    assert total_mebibytes(memory_overhead(SMALL, is_emulated=True, is_guaranteed=False)) == plain + 1024
-    assert total_mebibytes(memory_overhead(SMALL, is_emulated=False, is_guaranteed=True)) == plain + 100
+def test_emulation_costs_its_translated_code_and_saves_kvms_tables() -> None:
+    plain = {item.what: item.mebibytes for item in memory_overhead(SMALL, is_emulated=False)}
+    emulated = {item.what: item.mebibytes for item in memory_overhead(SMALL, is_emulated=True)}
+    assert emulated.pop("QEMU's translated code (no KVM)") == 1024
+    assert emulated.pop("page tables, QEMU's") * 2 == plain.pop("page tables, QEMU's and KVM's")
+    assert emulated == plain
 
 
 @pytest.mark.parametrize(("choices", "option"), [row[1:] for row in CHOICES], ids=[row[0] for row in CHOICES])

@@ -168,7 +168,7 @@ def test_a_container_disk_is_served_by_a_sidecar_that_leaves_the_pod_guaranteed(
     assert first["resources"] == second["resources"] == {"requests": wanted, "limits": wanted}
     assert (first["image"], first["imagePullPolicy"], first["restartPolicy"]) == ("example/a:1", "Always", "Always")
     assert found.spec["imagePullSecrets"] == [{"name": "key"}]
-    assert found.mount(KUBEVIRT_MOUNTS.container_disks) == {"emptyDir": {}, "readOnly": True}
+    assert found.mount(KUBEVIRT_MOUNTS.container_disks) == {"emptyDir": {"sizeLimit": "20480Mi"}, "readOnly": True}
     assert qos_class(pod_requests(found.pod)) is QoSClass.GUARANTEED
 
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from launcher import __version__
 from launcher.cli import main
 from launcher.cli.arguments import parse_arguments
-from tests.pod.kubernetes import check_config_map, check_pod
+from tests.pod.kubernetes import check_carrier, check_pod, content_of
 
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = sorted((CHECKOUT / "templates/examples").glob("*.yaml"))
@@ -24,15 +27,38 @@ DEDICATED = str(CHECKOUT / "templates/examples/dedicated.yaml")
 
 def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
     assert main(["pod", *arguments]) == 0
-    config_map, pod = yaml.safe_load_all(capsys.readouterr().out)
-    return config_map, pod
+    carrier, pod = yaml.safe_load_all(capsys.readouterr().out)
+    return carrier, pod
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_every_example_becomes_one_stream_for_kubectl(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config_map, pod = printed(capsys, str(path), "--explain")
-    check_config_map(config_map)
+    carrier, pod = printed(capsys, str(path), "--explain")
+    check_carrier(carrier)
     check_pod(pod)
+
+
+def _is_item(line: str) -> bool:
+    return re.match(r"#  +\d+Mi  ", line) is not None
+
+
+def test_the_image_that_make_image_built_is_named_in_full_and_pulled_from_nowhere(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A bare name is Docker's library to a kubelet, to docker and to ctr: none would find what was loaded."""
+    _, pod = printed(capsys, DEDICATED)
+    (container,) = pod["spec"]["containers"]
+    built = (CHECKOUT / "hack/image").read_text()
+    assert (container["image"], container["imagePullPolicy"]) == (f"localhost/virt-launcher:{__version__}", "Never")
+    assert '_NAME = f"localhost/virt-launcher:{__version__}"' in built
+    label = (CHECKOUT / "templates/node-label/daemonset.yaml").read_text()
+    assert f"image: localhost/virt-launcher:{__version__}\n" in label
+
+
+def test_an_image_of_a_registry_is_pulled_as_kubernetes_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    _, pod = printed(capsys, DEDICATED, "--image", "registry.example/virt-launcher:1")
+    (container,) = pod["spec"]["containers"]
+    assert "imagePullPolicy" not in container
 
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -40,11 +66,11 @@ PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_the_containers_arguments_are_run_s_own(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config_map, pod = printed(capsys, str(path))
+    carrier, pod = printed(capsys, str(path))
     (container,) = pod["spec"]["containers"]
     options = parse_arguments(container["args"])
     places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    (name,) = config_map["data"]
+    (name,) = content_of(carrier)
     assert (options.verb, options.vmi) == ("run", f"{places['vmi']}/{name}")
     assert options.root == places["root"]
     assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {int(options.listen.removeprefix(":"))}
@@ -68,10 +94,13 @@ def test_the_same_manifest_gives_the_same_bytes(capsys: pytest.CaptureFixture[st
 def test_explain_shows_the_sum_item_by_item(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pod", DEDICATED, "--explain"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    total = next(int(line.split()[2].removesuffix("Mi")) for line in lines if line.startswith("# memory:"))
-    addends = [int(line.split()[1].removesuffix("Mi")) for line in lines if line.startswith("#  ")]
-    assert len(addends) > 5
-    assert sum(addends) == total
+    totals = {line.split()[1]: line for line in lines if line.endswith(" =")}
+    assert list(totals) == ["memory:", "ephemeral-storage:"]
+    for line in totals.values():
+        items = lines[lines.index(line) + 1 :]
+        addends = [int(item.split()[1].removesuffix("Mi")) for item in takewhile(_is_item, items)]
+        assert len(addends) > 3
+        assert sum(addends) == int(re.findall(r"(\d+)Mi", line)[-1])
 
 
 def test_the_choices_are_in_the_pod(capsys: pytest.CaptureFixture[str]) -> None:
@@ -81,7 +110,7 @@ def test_the_choices_are_in_the_pod(capsys: pytest.CaptureFixture[str]) -> None:
     (container,) = pod["spec"]["containers"]
     assert container["image"] == "example/launcher:2"
     assert container["resources"]["limits"]["example.org/kvm"] == "1"
-    assert {"name": "capability-cache", "hostPath": {"path": "/c", "type": "Directory"}} in pod["spec"]["volumes"]
+    assert {"name": "shared-cache", "hostPath": {"path": "/c", "type": "Directory"}} in pod["spec"]["volumes"]
 
 
 FITS = [

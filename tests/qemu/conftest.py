@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.qemu.guests import INITRD, KERNEL, Launcher
-from tests.qemu.known import collect, hand_out
+from tests.qemu.known import collect, hand_out, shared_folder
 
 
 @pytest.fixture(scope="session")
@@ -30,11 +30,9 @@ def two_cpus() -> Iterator[tuple[int, int]]:
 
 
 @pytest.fixture(scope="session")
-def capabilities() -> Iterator[Path]:
-    """A folder in which the first guest leaves libvirt's cache of QEMU's capabilities for the others."""
-    folder = Path(tempfile.mkdtemp(prefix="vl-cache-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
+def capabilities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the first guest leaves libvirt's cache of QEMU's capabilities for those of every worker."""
+    return shared_folder(tmp_path_factory)
 
 
 @pytest.fixture
@@ -70,10 +68,15 @@ def launch(root: Path, tmp_path: Path, two_cpus: tuple[int, int]) -> Iterator[Ca
             pytest.fail(f"{needed} is not there: build the demo guest with `make guest`")
     started: list[Launcher] = []
 
-    def start(vmi: dict[str, Any], *arguments: str, environment: dict[str, str] | None = None) -> Launcher:
+    def start(
+        vmi: dict[str, Any],
+        *arguments: str,
+        environment: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
+    ) -> Launcher:
         path = tmp_path / "vmi.yaml"
         path.write_text(json.dumps(vmi))
-        started.append(Launcher(path, root, arguments, environment or {}))
+        started.append(Launcher(path, root, arguments, environment or {}, prefix))
         return started[-1]
 
     yield start

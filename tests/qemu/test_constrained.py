@@ -111,7 +111,7 @@ def start(folder: Path, two_cpus: tuple[int, int]) -> Iterator[Any]:
     started: list[Container] = []
 
     def run(pod: PodManifest) -> Container:
-        data = cast("dict[str, str]", pod.config_map["data"])
+        data = cast("dict[str, str]", pod.carrier["data"])
         (folder / "vmi" / MANIFEST_FILE).write_text(data[MANIFEST_FILE])
         started.append(Container(pod, folder))
         return started[-1]

@@ -113,14 +113,14 @@ def test_a_domain_becomes_a_command_line(name: str, driver: Driver) -> None:
     _assert_accepted(driver, driver.command_line, xml, PASST.get(name, ANY))
 
 
-# The golden guest, and what its manifest's words have become of QEMU's.
-WORDS = {
+# The golden guest, and what its manifest's words have become of QEMU's: a newer one has properties for old options.
+WORDS: dict[str, tuple[str | tuple[str, str], ...]] = {
     "windows": (
         '"driver":"e1000e"',
         "hv-stimer-direct=on",
         "hv-spinlocks=0x1fff",
         "kvm=off",
-        "-no-hpet",
+        ("-no-hpet", "hpet=off"),
         "driftfix=slew",
         "property=secure,value=on",
         "tpm-crb",
@@ -137,9 +137,9 @@ WORDS = {
         '"free-page-reporting":true',
         '"driver":"vhost-vsock-pci"',
         '"driver":"AC97"',
-        '"driver":"virtio-vga"',
+        '"driver":"bochs-display"',
         "hv-crash",
-        "-no-acpi",
+        ("-no-acpi", "acpi=off"),
         "kvm-pv-eoi=on",
         "kvm-pv-unhalt=on",
         "vmx=off",
@@ -155,4 +155,5 @@ WORDS = {
 @pytest.mark.parametrize("name", WORDS)
 def test_every_word_of_the_manifest_reaches_qemu(name: str, driver: Driver) -> None:
     command_line = driver.command_line(_rendered(name, with_huge_pages=False)).replace("'", "")
-    assert [word for word in WORDS[name] if word not in command_line] == [], command_line
+    choices = [(word,) if isinstance(word, str) else word for word in WORDS[name]]
+    assert [words for words in choices if not any(word in command_line for word in words)] == [], command_line

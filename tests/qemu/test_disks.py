@@ -9,11 +9,17 @@ from hashlib import md5
 from pathlib import Path
 from typing import Any
 
+from launcher.storage.tags import room_for_tags
+from launcher.vmi.load import load_guest
 from tests.qemu.guests import Launcher, manifest
 
 Launch = Callable[..., Launcher]
 MIB = 1 << 20
+MAC = "02:00:00:00:00:07"
 Pair = tuple[dict[str, Any], dict[str, Any]]
+
+# What KubeVirt makes of the name "demo" where a manifest has no UUID (launcher/vmi/identity.py says where).
+UUID_OF_DEMO = "c89d1344-ee03-5c55-99bd-5df16b72bea0"
 
 
 def _vmi(*pairs: Pair, **devices: object) -> dict[str, Any]:
@@ -106,9 +112,9 @@ def test_a_guest_reads_its_discs(launch: Launch, tmp_path: Path) -> None:
         ({"cdrom": {"bus": "scsi"}}, {"configMap": {"name": "settings", "volumeLabel": "OEMDRV"}}),
     )
     report = _report(launch(vmi, "--volumes", str(volumes)))
-    meta = _md5(json.dumps({"instance-id": "demo.tests", "local-hostname": "demo"}).encode())
+    meta = _md5(json.dumps({"instance-id": UUID_OF_DEMO, "local-hostname": "demo"}).encode())
     latest = "openstack/latest"
-    drive = _md5(json.dumps({"instance_id": "demo.tests", "hostname": "demo", "uuid": "demo.tests"}).encode())
+    drive = _md5(json.dumps({"instance_id": "demo.tests", "hostname": "demo", "uuid": UUID_OF_DEMO}).encode())
     assert {line for line in report if line.startswith(("disc=", "file="))} == {
         "disc=vda label=cidata",
         f"file=vda path=meta-data md5={meta}",
@@ -120,6 +126,26 @@ def test_a_guest_reads_its_discs(launch: Launch, tmp_path: Path) -> None:
         "disc=sr1 label=OEMDRV",
         f"file=sr1 path=key.cfg md5={_md5(real.read_bytes())}",
     }
+
+
+def test_a_config_drive_tells_where_a_tagged_card_is(launch: Launch, tmp_path: Path) -> None:
+    vmi = _vmi(({"cdrom": {"bus": "scsi"}}, {"cloudInitConfigDrive": {"userData": "#!/bin/sh\n"}}))
+    devices = vmi["spec"]["domain"]["devices"]
+    devices["interfaces"] = [{"name": "front", "slirp": {}, "macAddress": MAC, "tag": "front"}]
+    vmi["spec"]["networks"] = [{"name": "front", "pod": {}}]
+    file = tmp_path / "vmi.json"
+    file.write_text(json.dumps(vmi))
+    room = room_for_tags(load_guest(str(file)))
+    own = {"instance_id": "demo.tests", "hostname": "demo", "uuid": UUID_OF_DEMO}
+
+    def seen(bus: int) -> str:
+        card = {"type": "nic", "bus": "pci", "address": f"0000:{bus:02x}:00.0", "mac": MAC, "tags": ["front"]}
+        data = json.dumps({**own, "devices": [card]}).ljust(len(json.dumps(own)) + room)
+        return f"file=sr0 path=openstack/latest/meta_data.json md5={_md5(data.encode())}"
+
+    # Which of libvirt's root ports it is on is libvirt's choice.
+    report = _report(launch(vmi))
+    assert [bus for bus in range(1, 64) if seen(bus) in report], report
 
 
 def test_a_volume_that_is_not_mounted_is_told_before_anything_starts(

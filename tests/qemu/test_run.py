@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -151,7 +152,10 @@ def test_qemus_death_is_a_crash_and_says_how(launch: Launch, number: signal.Sign
 
 @pytest.mark.parametrize(("option", "status"), [("poweroff", 0), ("panic", 8)])
 def test_a_guest_that_ends_by_itself_says_how(launch: Launch, option: str, status: int) -> None:
-    launcher = launch(manifest(kernel_arguments=f"guest.exit={option}"))
+    vmi = manifest(kernel_arguments=f"guest.exit={option}")
+    # A kernel that panics is heard of only through a device for that, which a guest has where it is asked for.
+    vmi["spec"]["domain"]["devices"]["panicDevices"] = [{}]
+    launcher = launch(vmi)
     assert launcher.wait() == status, launcher.output
 
 
@@ -238,4 +242,22 @@ def test_the_command_line_of_qemu_is_what_render_prints(tmp_path: Path, root: Pa
     )
     assert result.returncode == 0, result.stderr
     assert "-name guest=tests_demo,debug-threads=on" in result.stdout
-    assert "-smp 2,sockets=1,dies=1,cores=2,threads=1" in result.stdout
+    # libvirt writes every level that QEMU knows.
+    assert re.search(r"-smp 2,sockets=1,dies=1,(clusters=1,)?cores=2,threads=1\b", result.stdout), result.stdout
+
+
+def test_a_guest_that_starts_paused_is_proved_and_waits_for_somebody(launch: Launch) -> None:
+    vmi = manifest()
+    vmi["spec"]["startStrategy"] = "Paused"
+    launcher = launch(vmi)
+    launcher.wait_for("phase: paused")
+    status = json.loads(launcher.ask("status", "--format", "json"))
+    conditions = {one["type"]: (one["status"], one["reason"]) for one in status["conditions"]}
+    assert conditions["PinningVerified"] == ("True", "AsPlanned")
+    assert conditions["Paused"] == ("True", "StartStrategy")
+    assert conditions["Ready"] == ("False", "Paused")
+    assert "guest: cpus" not in launcher.output
+    launcher.ask("resume")
+    launcher.wait_for("guest: ready")
+    launcher.signal(signal.SIGTERM)
+    assert launcher.wait() == 0, launcher.output

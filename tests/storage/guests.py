@@ -31,6 +31,8 @@ def write(folder: Path, path: str, data: bytes = b"") -> Path:
     return file
 
 
-def qcow2_header(*, backing: int = 0, version: int = 3, features: int = 0) -> bytes:
+def qcow2_header(*, backing: int = 0, version: int = 3, features: int = 0, size: int = 0) -> bytes:
     """Return the beginning of a qcow2 image."""
-    return struct.pack(">4sIQI", b"QFI\xfb", version, backing, 0).ljust(72, b"\0") + struct.pack(">Q", features)
+    return struct.pack(">4sIQIIQ", b"QFI\xfb", version, backing, 0, 16, size).ljust(72, b"\0") + struct.pack(
+        ">Q", features
+    )

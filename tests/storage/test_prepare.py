@@ -220,6 +220,73 @@ def test_a_wish_for_direct_io_is_refused_where_there_is_none(
     assert _faults(guest_with(disk), tmp_path) == [Fault(f"spec.domain.devices.disks[d].{setting}", message)]
 
 
+# tmpfs has direct I/O since Linux 6.6, in no blocks that it tells: QEMU takes 4096 bytes for it.
+TMPFS, ON_A_DISK = "/dev/shm", "/var/tmp"  # noqa: S108 - the file system is what is meant
+
+
+def _has_direct_io(folder: str) -> bool:
+    with tempfile.NamedTemporaryFile(dir=folder) as file:
+        try:
+            os.close(os.open(file.name, os.O_RDONLY | os.O_DIRECT))
+        except OSError:
+            return False
+    return True
+
+
+def _qemu_starts(path: Path, cache: CacheMode) -> bool:
+    drive = f"if=none,id=d,format=raw,file={path},cache={cache.value}"
+    command = ["qemu-system-x86_64", "-nodefaults", "-display", "none", "-S", "-monitor", "stdio"]
+    command += ["-drive", drive, "-device", "virtio-blk-pci,drive=d"]
+    return subprocess.run(command, input=b"quit\n", capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("size", [0, 1, 1024, 4096, 3 * 4096 + 100, MIB - 100, MIB + 512, MIB])
+@pytest.mark.parametrize("folder", [TMPFS, ON_A_DISK])
+def test_an_image_is_opened_past_the_cache_where_qemu_can_write_it_so_to_its_end(folder: str, size: int) -> None:
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        path = Path(place) / "disk.img"
+        path.write_bytes(bytes(size))
+        (image,) = _prepared(guest_with(Disk(name="d", path=str(path))), Path(place))
+        possible = _has_direct_io(folder) and _qemu_starts(path, CacheMode.NONE)
+        assert image.cache is (CacheMode.NONE if possible else CacheMode.WRITETHROUGH)
+        assert _qemu_starts(path, image.cache)
+
+
+def test_what_is_only_read_or_grows_by_itself_needs_no_whole_blocks() -> None:
+    with tempfile.TemporaryDirectory(dir=TMPFS) as place:
+        raw, qcow2 = Path(place) / "raw.img", Path(place) / "disk.qcow2"
+        raw.write_bytes(bytes(512))
+        _real_qcow2(qcow2)
+        with qcow2.open("ab") as file:
+            file.write(bytes(1))
+        disks = (Disk(name="r", path=str(raw), readonly=True), Disk(name="q", path=str(qcow2)))
+        images = _prepared(guest_with(*disks), Path(place))
+        wanted = CacheMode.NONE if _has_direct_io(TMPFS) else CacheMode.WRITETHROUGH
+        assert [image.cache for image in images] == [wanted, wanted]
+
+
+@pytest.mark.parametrize(
+    ("changes", "setting"),
+    [({"cache": CacheMode.NONE}, "cache"), ({"io": IOMode.NATIVE}, "io")],
+    ids=["no cache", "native I/O"],
+)
+def test_a_wish_for_direct_io_is_refused_where_the_images_size_forbids_it(
+    changes: dict[str, object], setting: str
+) -> None:
+    with tempfile.TemporaryDirectory(dir=TMPFS) as place:
+        path = Path(place) / "disk.img"
+        path.write_bytes(bytes(512))
+        why = (
+            f"for which the size of '{path}' must be a multiple of 4096 bytes on its file system"
+            if _has_direct_io(TMPFS)
+            else f"which the file system of '{path}' lacks"
+        )
+        word = "none" if setting == "cache" else "native"
+        disk = replace(Disk(name="d", path=str(path)), **changes)
+        fault = Fault(f"spec.domain.devices.disks[d].{setting}", f"{word} needs direct I/O, {why}")
+        assert _faults(guest_with(disk), Path(place)) == [fault]
+
+
 def test_a_file_systems_blocks_that_no_disk_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "disk.img"
     path.write_bytes(bytes(MIB))
@@ -228,6 +295,18 @@ def test_a_file_systems_blocks_that_no_disk_has_are_refused(tmp_path: Path, monk
     disk = Disk(name="d", path=str(path), matches_volume=True)
     field = "spec.domain.devices.disks[d].blockSize.matchVolume"
     assert _faults(guest_with(disk), tmp_path) == [Fault(field, message)]
+
+
+def test_a_volumes_blocks_that_no_sata_disk_has_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "disk.img"
+    path.write_bytes(bytes(MIB))
+    disk = Disk(name="d", path=str(path), matches_volume=True, bus=DiskBus.SATA)
+    field = "spec.domain.devices.disks[d].blockSize.matchVolume"
+    message = f"'{path}' has blocks of 4096 bytes, and a sata disk always 512; wanted virtio or scsi"
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bsize=4096))
+    assert _faults(guest_with(disk), tmp_path) == [Fault(field, message)]
+    monkeypatch.setattr(os, "statvfs", lambda _path: SimpleNamespace(f_bsize=512))
+    assert _prepared(guest_with(disk), tmp_path)[0].block_size == BlockSize(logical=512, physical=512)
 
 
 def test_what_another_user_owns_is_only_read() -> None:
@@ -380,7 +459,7 @@ IMAGE_FILE = "{}/volumes/container-disks/disk_0.img"
 REFUSED: list[tuple[Callable[[Path], Guest], str, str]] = [
     (_missing, HOST, "'{}/none.img': No such file or directory"),
     (_folder, HOST, "'{}' is neither a file nor a block device"),
-    (_nul, HOST, "'{}/a\\x00b': embedded null byte"),
+    (_nul, HOST, "'{}/a\\x00b': its name holds a NUL byte"),
     (_no_qcow2, HOST, "'{}/x.qcow2' is named .qcow2 but is no qcow2 image"),
     (_backed, HOST, "'{}/x.qcow2' has a backing file, which would be opened unchecked; flatten it with qemu-img"),
     (_external_data, HOST, "'{}/x.qcow2' keeps its data in another file, which would be opened unchecked; flatten it"),
@@ -475,10 +554,16 @@ def test_a_root_that_cannot_be_written_is_told_with_what_to_do(tmp_path: Path) -
         _prepared(guest_with(Disk(name="d", volume=EmptyDisk(capacity_bytes=MIB))), tmp_path)
 
 
-def test_an_image_that_qemu_img_refuses_ends_with_its_words(tmp_path: Path) -> None:
-    # A qcow2 header that says nothing of its size and its tables.
+def test_an_image_of_an_unknown_version_is_named(tmp_path: Path) -> None:
     write(tmp_path, "container-disks/disk_0.img", qcow2_header(version=9))
-    with pytest.raises(HypervisorError, match=r"^qemu-img create: .*: Unsupported qcow2 version 9 .*$"):
+    with pytest.raises(InvalidVMI, match=r"disk_0.img' is of qcow2 version 9, which QEMU does not know"):
+        _prepared(_container_disk(), tmp_path)
+
+
+def test_what_qemu_img_refuses_ends_with_its_words(tmp_path: Path) -> None:
+    # More than a file may have.
+    write(tmp_path, "container-disks/disk_0.img", qcow2_header(size=1 << 63))
+    with pytest.raises(HypervisorError, match=r"^qemu-img create: .*"):
         _prepared(_container_disk(), tmp_path)
 
 
@@ -486,3 +571,34 @@ def test_a_machine_without_qemu_img_says_what_to_install(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(HypervisorError, match=r"^qemu-img is not installed; Debian's package is qemu-utils$"):
         _prepared(guest_with(Disk(name="d", volume=EmptyDisk(capacity_bytes=MIB))), tmp_path)
+
+
+@pytest.mark.parametrize("is_link", [False, True], ids=["itself", "through a link"])
+def test_a_file_of_the_launchers_own_root_is_no_disk_and_no_kernel(tmp_path: Path, *, is_link: bool) -> None:
+    own = write(tmp_path, "../root/log/libvirt.log", b"secret").resolve()
+    path = own
+    if is_link:
+        path = tmp_path / "link.img"
+        path.symlink_to(own)
+    words = f"{str(path)!r} lies in the launcher's own root, {str(tmp_path / 'root')!r}"
+    disk, kernel = _host(path), replace(GUEST, kernel_boot=KernelBoot(kernel=str(path)))
+    assert [fault.message.startswith(words) for fault in (*_faults(disk, tmp_path), *_faults(kernel, tmp_path))] == [
+        True,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "words"),
+    [(32, 2, "is encrypted (method 2)"), (32, 1, "is encrypted (method 1)")],
+    ids=["LUKS", "AES"],
+)
+def test_a_qcow2_image_that_qemu_img_does_not_take_is_refused_by_name(
+    tmp_path: Path, at: int, value: int, words: str
+) -> None:
+    path = tmp_path / "disk.qcow2"
+    header = bytearray(qcow2_header())
+    header[at : at + 4] = value.to_bytes(4, "big")
+    path.write_bytes(header)
+    (fault,) = _faults(_host(path), tmp_path)
+    assert fault.message.startswith(f"{str(path)!r} {words}")

@@ -9,7 +9,7 @@ import pytest
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.model import AllowedCPUs
-from launcher.supervise.cpuset_watch import CpusetWatch
+from launcher.supervise.cpuset_watch import LOOKS_BETWEEN_TIMES, CpusetWatch
 from launcher.supervise.exclusivity import Grade
 from launcher.supervise.snapshot import Exclusivity
 
@@ -45,6 +45,31 @@ def test_the_same_cpus_read_again_are_no_change() -> None:
     watch = cpuset.watch()
     assert [watch.has_changed(), watch.has_changed()] == [False, False]
     assert (watch.changes, watch.allowed.source, cpuset.weighed) == (0, "plan", ["0-3"])
+
+
+def test_a_container_that_was_resized_in_place_is_told_once_and_changes_nothing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    times = [4, 5, 5, None, 4]
+    looks = LOOKS_BETWEEN_TIMES * len(times)
+    cpuset = Cpuset(*["0-3"] * looks)
+    watch = CpusetWatch(
+        AllowedCPUs(cpus=_cpus("0-3"), source="plan"),
+        read=cpuset.read,
+        weigh=cpuset.weigh,
+        read_time=lambda: times.pop(0),
+    )
+    told: list[str] = []
+    with caplog.at_level(logging.WARNING):
+        for _turn in range(looks // LOOKS_BETWEEN_TIMES):
+            assert [watch.has_changed() for _look in range(LOOKS_BETWEEN_TIMES)] == [False] * LOOKS_BETWEEN_TIMES
+            told.append(watch.resized.partition(":")[0])
+    words = "the container may use 5 CPUs' time, its cpuset is still 0-3"
+    assert told == ["", words, words, "", ""]
+    assert [record.message.split(":")[1].strip() for record in caplog.records] == [
+        words,
+        "the container's time is that of its cpuset again",
+    ]
 
 
 def test_other_cpus_are_a_change_and_their_evidence_is_weighed_anew() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.planner.model import IOThreadPin, Pinning, VCPUPin
+from launcher.planner.model import IOThreadPin, Pinning, SharedPin, VCPUPin
 from launcher.supervise.drift import Drift, Repair, drifts, repairs
 from launcher.supervise.roles import ObservedThread, Role, ThreadKind, classify
 
@@ -30,12 +31,14 @@ PINNED = Pinning(
 FLOATING = Pinning(cpuset=_cpus("2-5"), source="test", vcpus=(), emulator=_cpus("2-5"))
 
 EMULATOR, WORKER = Role(kind=ThreadKind.EMULATOR), Role(kind=ThreadKind.WORKER)
+VHOST = Role(kind=ThreadKind.VHOST)
 VCPU0, VCPU1 = Role(kind=ThreadKind.VCPU, number=0), Role(kind=ThreadKind.VCPU, number=1)
 IOTHREAD1 = Role(kind=ThreadKind.IOTHREAD, number=1)
 
 NAMES = {
     EMULATOR: "qemu-system-x86",
     WORKER: "call_rcu",
+    VHOST: "vhost-4711",
     VCPU0: "CPU 0/TCG",
     VCPU1: "CPU 1/KVM",
     IOTHREAD1: "IO iothread1",
@@ -77,6 +80,30 @@ ROWS = (
         pinning=PINNED,
         threads=_threads((EMULATOR, "4"), (WORKER, "2"), (IOTHREAD1, "5"), (VCPU0, "2"), (VCPU1, "3")),
         wanted=((WORKER, "4", "2"),),
+    ),
+    Row(
+        id="vhost belongs on the emulator's CPUs where none are reserved for it",
+        pinning=PINNED,
+        threads=_threads((EMULATOR, "4"), (VHOST, "2"), (IOTHREAD1, "5"), (VCPU0, "2"), (VCPU1, "3")),
+        wanted=((VHOST, "4", "2"),),
+    ),
+    Row(
+        id="vhost belongs on the CPUs reserved for it, and need not be there",
+        pinning=replace(PINNED, vhost=CPUSet.parse("6-7")),
+        threads=_threads((EMULATOR, "4"), (VHOST, "6-7"), (VHOST, "4"), (IOTHREAD1, "5"), (VCPU0, "2"), (VCPU1, "3")),
+        wanted=((VHOST, "6-7", "4"),),
+    ),
+    Row(
+        id="a vCPU that shares belongs where it shares, not on another's CPU",
+        pinning=replace(PINNED, vcpus=PINNED.vcpus[:1], shared=(SharedPin(vcpu=1, cpus=CPUSet.parse("3-4")),)),
+        threads=_threads((EMULATOR, "4"), (IOTHREAD1, "5"), (VCPU0, "2"), (VCPU1, "2-4")),
+        wanted=((VCPU1, "3-4", "2-4"),),
+    ),
+    Row(
+        id="a vCPU that shares and has no thread cannot be proved",
+        pinning=replace(PINNED, vcpus=PINNED.vcpus[:1], shared=(SharedPin(vcpu=1, cpus=CPUSet.parse("3-4")),)),
+        threads=_threads((EMULATOR, "4"), (IOTHREAD1, "5"), (VCPU0, "2")),
+        wanted=((VCPU1, "3-4", None),),
     ),
     Row(
         id="a vCPU and an IOThread without a thread cannot be proved",
@@ -150,7 +177,9 @@ def test_a_drift_says_thread_plan_and_fact() -> None:
         ("call_rcu", False, WORKER),
         ("worker", False, WORKER),
         ("kvm-nx-lpage-re", False, WORKER),
-        ("vhost-4711", False, WORKER),
+        ("vhost-4711", False, VHOST),
+        ("vhost-", False, WORKER),
+        ("vhost-4711x", False, WORKER),
         ("CPU 0/KVM but not", False, WORKER),
         ("CPU ²/KVM", False, WORKER),
         ("qemu-system-x86", True, EMULATOR),

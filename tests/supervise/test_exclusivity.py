@@ -9,13 +9,23 @@ from launcher.supervise.exclusivity import Evidence, grade
 from launcher.supervise.snapshot import Exclusivity
 
 
-def _evidence(cpuset: str, needed: int, *, partition: str | None = None, assigned: tuple[str, ...] = ()) -> Evidence:
+def _evidence(
+    cpuset: str,
+    needed: int,
+    *,
+    partition: str | None = None,
+    assigned: tuple[str, ...] = (),
+    policy: str = "static",
+    pool: str = "",
+) -> Evidence:
     return Evidence(
         cpuset=CPUSet.parse(cpuset),
         online=CPUSet.parse("0-7"),
         needed=needed,
         partition=partition,
         kubelet_assignments=tuple(CPUSet.parse(text) for text in assigned),
+        kubelet_policy=policy,
+        kubelet_pool=CPUSet.parse(pool),
         kubelet_source="/state",
     )
 
@@ -52,3 +62,43 @@ def _evidence(cpuset: str, needed: int, *, partition: str | None = None, assigne
 def test_evidence_is_graded(evidence: Evidence, wanted: Exclusivity, reason: str) -> None:
     found = grade(evidence)
     assert (found.exclusivity, found.reason) == (wanted, reason)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason"),
+    [
+        pytest.param(
+            _evidence("2-3", 2, assigned=("2-3",), pool="0-2,4-7"),
+            "/state contradicts itself: it gives CPU 2-3 to one container, and has CPU 2 in the shared pool, too",
+            id="the shared pool holds them, too",
+        ),
+        pytest.param(
+            _evidence("2-3", 2, assigned=("2-3",), policy="none"),
+            "/state contradicts itself: it gives CPU 2-3 to one container, and its policy is 'none'",
+            id="the policy gives nobody any",
+        ),
+        pytest.param(
+            _evidence("2-3", 2, assigned=("2-3", "3-4")),
+            "/state contradicts itself: it gives CPU 2-3 to one container, and CPU 3 to another one, too",
+            id="another container has one of them",
+        ),
+        pytest.param(
+            _evidence("2-3", 2, assigned=("2-3", "2-3")),
+            "/state contradicts itself: it gives CPU 2-3 to one container, and CPU 2-3 to another one, too",
+            id="another container has the same",
+        ),
+        pytest.param(
+            _evidence("2-3", 2, pool="0-7"),
+            "/state contradicts the cpuset: it has CPU 2-3 in the shared pool",
+            id="a cpuset of the right size out of the shared pool",
+        ),
+    ],
+)
+def test_a_state_file_that_contradicts_is_no_proof_and_its_words_are_told(evidence: Evidence, reason: str) -> None:
+    found = grade(evidence)
+    assert (found.exclusivity, found.reason) == (Exclusivity.SHARED, reason)
+
+
+def test_the_kernels_word_counts_for_more_than_the_kubelets() -> None:
+    found = grade(_evidence("2-3", 2, partition="root", pool="0-7"))
+    assert found.exclusivity is Exclusivity.PROVEN

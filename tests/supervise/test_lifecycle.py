@@ -581,3 +581,31 @@ def test_no_sequence_of_events_resumes_an_unproved_guest() -> None:
 def test_the_next_wake_up_is_the_earliest_of_all() -> None:
     assert State().wake_at_s is None
     assert State(grace_ends_s=9.0, ask_again_s=5.0, kill_at_s=7.0).wake_at_s == 5.0
+
+
+def test_a_guest_that_starts_paused_stands_still_after_its_proof_until_it_is_resumed() -> None:
+    state, actions = step(State(starts_paused=True), STARTED, 0, TIMING)
+    assert actions == PROVE
+    state, actions = step(state, PROVED, 1, TIMING)
+    assert (state.phase, actions) == (Phase.PAUSED, NOTHING)
+    state, actions = step(state, ResumeRequested(), 2, TIMING)
+    assert actions == RESUME
+    state, _ = step(state, RESUMED, 2, TIMING)
+    assert state.phase is Phase.RUNNING
+
+
+def test_one_that_starts_paused_is_adopted_as_it_is() -> None:
+    for event, phase in (
+        (Adopted(running=False, has_run=False), Phase.PAUSED),
+        (Adopted(running=False, has_run=True), Phase.PAUSED),
+        (Adopted(running=True), Phase.RUNNING),
+    ):
+        state, _ = step(State(starts_paused=True), event, 0, TIMING)
+        state, actions = step(state, PROVED, 1, TIMING)
+        assert (state.phase, actions) == (phase, NOTHING)
+
+
+def test_one_that_starts_paused_and_cannot_be_proved_is_ended() -> None:
+    state, _ = step(State(starts_paused=True), STARTED, 0, TIMING)
+    state, actions = step(state, Disproved(detail="elsewhere"), 1, TIMING)
+    assert (state.phase, actions) == (Phase.ENDING, DESTROY)

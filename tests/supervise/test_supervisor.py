@@ -7,13 +7,14 @@ import queue
 import select
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import cast
 
 import pytest
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import AllowedCPUs
+from launcher.hypervisor.life import Life
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import MachineResumed, MachineState
 from launcher.planner.model import Pinning
@@ -36,6 +37,7 @@ class Machine:
 
     name = "prod_db"
     uuid = UUID
+    life = Life(uuid=UUID, number=1)
 
     def __init__(self, events: queue.SimpleQueue[Event], record_run: Callable[[], None]) -> None:
         self._events = events
@@ -56,11 +58,23 @@ class Machine:
     def xml(self) -> str:
         return ""
 
+    def ask_agent(self, _command: str, _timeout_s: int) -> str:
+        return ""
+
+    def set_keys(self, user: str, keys: Sequence[str]) -> None:
+        pass
+
+    def set_password(self, user: str, password: str) -> None:
+        pass
+
     def pause(self) -> None:
         pass
 
     def reset(self) -> None:
         pass
+
+    def forward_port(self, alias: str, protocol: str, port: int) -> None:
+        raise NotImplementedError
 
     def record_plan(self, xml: str) -> None:
         pass

@@ -62,7 +62,7 @@ def test_a_vhost_thread_beside_qemu_is_a_worker_and_its_affinity_is_followed(mac
     tid = machine.beside(f"vhost-{machine.qemu}")
     observer = machine.observer()
     (seen,) = [thread for thread in observer.observe() if thread.tid == tid]
-    assert (seen.name, seen.role) == (f"vhost-{machine.qemu}", Role(kind=ThreadKind.WORKER))
+    assert (seen.name, seen.role) == (f"vhost-{machine.qemu}", Role(kind=ThreadKind.VHOST))
     one = CPUSet.of((min(os.sched_getaffinity(tid)),))
     set_affinity(tid, one)
     assert [thread.cpus for thread in observer.observe() if thread.tid == tid] == [one]

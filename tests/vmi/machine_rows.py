@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from tests.vmi.manifests import Changes
 
+NO_PLUGIN = (
+    "is a plugin that an administrator adds to KubeVirt, and is not here; "
+    "wanted passt, slirp, tap, macvtap, l2bridge, or masquerade: {}"
+)
 DEVICES = "spec.domain.devices"
 DISKS = f"{DEVICES}.disks"
 INTERFACES = f"{DEVICES}.interfaces"
@@ -15,8 +19,16 @@ CLOCK = "spec.domain.clock"
 FIRMWARE = "spec.domain.firmware"
 EFI = f"{FIRMWARE}.bootloader.efi"
 NO_LABEL = "is not a DNS label: 1 to 63 of a-z, 0-9 and -, neither first nor last -"
+OLD_MACVTAP = (
+    "discontinued by KubeVirt; wanted binding: {name: macvtap}, with a multus network whose device is a macvtap"
+)
+NO_CARD = "is not 1 to 63 of A-Z, a-z, 0-9, - and _"
 NO_MAC = "is not the MAC address of one card such as 52:54:00:12:34:56"
-NO_DEVICE = "names no network device of 1 to 15 characters; wanted [namespace/]name[@device]"
+NO_DEVICE = (
+    "names no NetworkAttachmentDefinition, with a device of 1 to 15 characters after an @ or none; "
+    "wanted [namespace/]name[@device]"
+)
+NO_OBJECT = "is not the name of a Kubernetes object: labels of a-z, 0-9 and -, with dots between them"
 NO_VENDOR = "is not a name of 1 to 12 printable characters without comma"
 NO_ZONE = "is not a time zone such as Europe/Berlin"
 MULTUS: dict[str, object] = {"multus": {"networkName": "br0"}}
@@ -99,32 +111,32 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [(f"{FEATURES}.apic.endOfInterrupt", f"needs {FEATURES}.apic.enabled: true")],
     ),
     (
-        "enlightenments_without_what_they_need",
-        _hyperv(synic={}, tlbflush={}, ipi={}, evmcs={}),
+        "enlightenments_whose_need_is_turned_off",
+        _hyperv(synic={}, tlbflush={}, ipi={}, evmcs={}, vpindex={"enabled": False}, vapic={"enabled": False}),
         [
-            (f"{HYPERV}.synic", f"needs {HYPERV}.vpindex"),
-            (f"{HYPERV}.tlbflush", f"needs {HYPERV}.vpindex"),
-            (f"{HYPERV}.ipi", f"needs {HYPERV}.vpindex"),
-            (f"{HYPERV}.evmcs", f"needs {HYPERV}.vapic"),
+            (f"{HYPERV}.synic", f"needs {HYPERV}.vpindex, which is off"),
+            (f"{HYPERV}.tlbflush", f"needs {HYPERV}.vpindex, which is off"),
+            (f"{HYPERV}.ipi", f"needs {HYPERV}.vpindex, which is off"),
+            (f"{HYPERV}.evmcs", f"needs {HYPERV}.vapic, which is off"),
         ],
     ),
     (
-        "an_enlightenment_whose_need_is_turned_off",
-        _hyperv(synic={}, vpindex={"enabled": False}),
-        [(f"{HYPERV}.synic", f"needs {HYPERV}.vpindex")],
-    ),
-    (
-        "synthetic_timers_without_controller_and_clock",
-        _hyperv(synictimer={}),
+        "synthetic_timers_whose_controller_and_clock_are_turned_off",
+        {**_hyperv(synictimer={}, synic={"enabled": False}), CLOCK: {"timer": {"hyperv": {"present": False}}}},
         [
-            (f"{HYPERV}.synictimer", f"needs {HYPERV}.synic"),
-            (f"{HYPERV}.synictimer", f"needs {CLOCK}.timer.hyperv"),
+            (f"{HYPERV}.synictimer", f"needs {HYPERV}.synic, which is off"),
+            (f"{HYPERV}.synictimer", f"needs {CLOCK}.timer.hyperv, which is off"),
         ],
     ),
     (
-        "direct_timers_that_are_off",
-        _hyperv(synictimer={"enabled": False, "direct": {}}),
-        [(f"{HYPERV}.synictimer.direct", f"needs {HYPERV}.synictimer.enabled: true")],
+        "enlightenments_named_and_passed_through",
+        {**_hyperv(relaxed={}), f"{FEATURES}.hypervPassthrough": {"enabled": True}},
+        [(f"{FEATURES}.hypervPassthrough", f"excludes {HYPERV}; wanted one of the two")],
+    ),
+    (
+        "enlightenments_passed_through_or_not",
+        {f"{FEATURES}.hypervPassthrough": {}},
+        [(f"{FEATURES}.hypervPassthrough.enabled", "missing; wanted true or false")],
     ),
     (
         "too_few_spins",
@@ -173,21 +185,6 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [(f"{CLOCK}.timer.pit.tickPolicy", "'merge' is not one of delay, catchup, discard")],
     ),
     (
-        "a_tick_policy_that_libvirt_would_ignore",
-        {CLOCK: {"timer": {"hpet": {"tickPolicy": "delay"}}}},
-        [
-            (
-                f"{CLOCK}.timer.hpet.tickPolicy",
-                "not supported: KubeVirt has this field, virt-launcher does not act on it",
-            )
-        ],
-    ),
-    (
-        "a_guest_without_the_clock_that_every_guest_has",
-        {CLOCK: {"timer": {"rtc": {"present": False}}}},
-        [(f"{CLOCK}.timer.rtc.present", "false is not supported; leave it out or set it to true")],
-    ),
-    (
         "two_kinds_of_firmware",
         {f"{FIRMWARE}.bootloader": {"bios": {}, "efi": {"secureBoot": False}}},
         [(f"{FIRMWARE}.bootloader", "is bios and efi at once; wanted one of them")],
@@ -228,7 +225,7 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
     (
         "a_card_with_a_path_for_a_name",
         {INTERFACES: [{"name": "../a", "slirp": {}}], NETWORKS: [{"name": "../a", "pod": {}}]},
-        [(f"{INTERFACES}[0].name", f"'../a' {NO_LABEL}"), (f"{NETWORKS}[0].name", f"'../a' {NO_LABEL}")],
+        [(f"{INTERFACES}[0].name", f"'../a' {NO_CARD}"), (f"{NETWORKS}[0].name", f"'../a' {NO_CARD}")],
     ),
     (
         "a_card_twice",
@@ -246,25 +243,60 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
     (
         "a_network_of_nothing",
         cards({"slirp": {}}, network={}),
-        [(f"{NETWORKS}[0]", "has no source; wanted pod or multus")],
+        [(f"{NETWORKS}[0]", "has no source; wanted pod, multus or resourceClaim")],
     ),
     (
         "a_network_of_two_kinds",
         cards({"bridge": {}}, network={**POD, **MULTUS}),
         [
-            (f"{NETWORKS}[0]", "is pod and multus at once; wanted pod or multus"),
-            (
-                f"{INTERFACES}[0]",
-                "bridge needs a multus network that names its device; for the pod network wanted passt or slirp",
-            ),
+            (f"{NETWORKS}[0]", "is pod and multus at once; wanted pod, multus or resourceClaim"),
         ],
     ),
     (
         "a_device_with_too_long_a_name",
-        _named("a" * 16),
-        [(f"{NETWORKS}[0].multus.networkName", f"'{'a' * 16}' {NO_DEVICE}")],
+        _named(f"lan@{'a' * 16}"),
+        [(f"{NETWORKS}[0].multus.networkName", f"'lan@{'a' * 16}' {NO_DEVICE}")],
     ),
-    ("a_device_that_is_a_path", _named("../br0"), [(f"{NETWORKS}[0].multus.networkName", f"'../br0' {NO_DEVICE}")]),
+    (
+        "a_network_that_is_a_path",
+        _named("a/../br0"),
+        [(f"{NETWORKS}[0].multus.networkName", f"'a/../br0' {NO_DEVICE}")],
+    ),
+    ("a_network_in_no_namespace", _named("../lan"), [(f"{NETWORKS}[0].multus.networkName", f"'..' {NO_LABEL}")]),
+    ("a_network_of_no_object", _named("vms/Lan"), [(f"{NETWORKS}[0].multus.networkName", f"'Lan' {NO_OBJECT}")]),
+    (
+        "a_device_twice",
+        cards({"bridge": {}}, {"bridge": {}}, network={"multus": {"networkName": "lan@net1"}}),
+        [(f"{NETWORKS}[1].multus.networkName", f"the device net1 is that of {NETWORKS}[0], too")],
+    ),
+    (
+        "a_default_network_beside_the_pods_own",
+        {
+            INTERFACES: [{"name": "a", "slirp": {}}, {"name": "b", "slirp": {}}],
+            NETWORKS: [{"name": "a", "pod": {}}, {"name": "b", "multus": {"networkName": "lan", "default": True}}],
+        },
+        [
+            (
+                f"{NETWORKS}[0]",
+                f"{NETWORKS}[1], multus with default: true, is the Pod's own network already; a Pod has one",
+            )
+        ],
+    ),
+    (
+        "two_default_networks",
+        cards({"slirp": {}}, {"slirp": {}}, network={"multus": {"networkName": "lan", "default": True}}),
+        [
+            (
+                f"{NETWORKS}[1]",
+                f"{NETWORKS}[0], multus with default: true, is the Pod's own network already; a Pod has one",
+            )
+        ],
+    ),
+    (
+        "a_default_network_with_a_device",
+        cards({"slirp": {}}, network={"multus": {"networkName": "lan@net1", "default": True}}),
+        [(f"{NETWORKS}[0].multus.networkName", "the device of a default network is eth0, not after an @")],
+    ),
     ("a_device_of_no_name", _named("vms/lan@"), [(f"{NETWORKS}[0].multus.networkName", f"'vms/lan@' {NO_DEVICE}")]),
     (
         "a_card_without_binding",
@@ -272,7 +304,20 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [
             (
                 f"{INTERFACES}[0]",
-                "has no binding; wanted passt, slirp or bridge, or passt, slirp, tap as a binding's name",
+                (
+                    "has no binding; wanted masquerade, bridge, sriov or slirp, or passt, slirp, tap, macvtap, "
+                    "l2bridge as a binding's name"
+                ),
+            )
+        ],
+    ),
+    (
+        "a_binding_that_kubevirt_discontinued",
+        cards({"passt": {}}),
+        [
+            (
+                f"{INTERFACES}[0].passt",
+                "discontinued by KubeVirt since 1.3; wanted passtBinding: {}, or binding: {name: passt}",
             )
         ],
     ),
@@ -283,17 +328,35 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
     ),
     (
         "a_plugin_that_is_not_here",
-        cards({"binding": {"name": "macvtap"}}),
-        [(f"{INTERFACES}[0].binding.name", "'macvtap' is not supported; wanted passt, slirp, tap")],
+        cards({"binding": {"name": "vhostuser"}}),
+        [
+            (
+                f"{INTERFACES}[0].binding.name",
+                f"'vhostuser' {NO_PLUGIN}",
+            )
+        ],
     ),
     (
-        "a_binding_that_needs_a_controller",
-        cards({"masquerade": {}}),
+        "masquerade_into_a_bridge",
+        cards({"masquerade": {}}, network=MULTUS),
         [
-            (f"{INTERFACES}[0].masquerade", "not supported: KubeVirt has this field, virt-launcher does not act on it"),
             (
                 f"{INTERFACES}[0]",
-                "has no binding; wanted passt, slirp or bridge, or passt, slirp, tap as a binding's name",
+                "masquerade leads into the pod network, and its network is multus; wanted bridge or tap",
+            )
+        ],
+    ),
+    (
+        "networks_that_are_none_or_too_small",
+        cards({"masquerade": {}}, network={"pod": {"vmNetworkCIDR": "10.0.2.1/24", "vmIPv6NetworkCIDR": "fd::/126"}}),
+        [
+            (
+                f"{NETWORKS}[0].pod.vmNetworkCIDR",
+                "'10.0.2.1/24' is not a network of 16 addresses or more such as 10.0.2.0/24",
+            ),
+            (
+                f"{NETWORKS}[0].pod.vmIPv6NetworkCIDR",
+                "'fd::/126' is not a network of 16 addresses or more such as fd10:0:2::/120",
             ),
         ],
     ),
@@ -308,31 +371,30 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [
             (
                 f"{INTERFACES}[0]",
-                "tap needs a multus network that names its device; for the pod network wanted passt or slirp",
+                "tap needs a multus network; for the Pod's own network wanted masquerade",
             )
         ],
     ),
     (
-        "ports_that_nobody_forwards",
-        _card(ports=[{"port": 80}]),
-        [(f"{INTERFACES}[0].ports", "slirp forwards no port; wanted passt")],
-    ),
-    (
         "a_port_for_two_cards",
-        cards({"passt": {}, "ports": [{"port": 80}]}, {"passt": {}, "ports": [{"port": 80, "protocol": "TCP"}]}),
+        cards(
+            {"passtBinding": {}, "ports": [{"port": 80}]},
+            {"passtBinding": {}, "ports": [{"port": 80, "protocol": "TCP"}]},
+        ),
         [(f"{INTERFACES}[1].ports[0]", f"TCP 80 is {INTERFACES}[0].ports[0], too")],
     ),
     (
         "two_ports_of_one_name_and_one_of_none",
-        cards({"passt": {}, "ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "a"}, {"port": 3, "name": ""}]}),
+        cards(
+            {"passtBinding": {}, "ports": [{"port": 1, "name": "a"}, {"port": 2, "name": "a"}, {"port": 3, "name": ""}]}
+        ),
         [
             (f"{INTERFACES}[0].ports[1].name", f"'a' is the name of {INTERFACES}[0].ports[0], too"),
-            (f"{INTERFACES}[0].ports[2].name", f"'' {NO_LABEL}"),
         ],
     ),
     (
         "a_port_out_of_range",
-        cards({"passt": {}, "ports": [{"port": 65536}]}),
+        cards({"passtBinding": {}, "ports": [{"port": 65536}]}),
         [(f"{INTERFACES}[0].ports[0].port", "65536 is more than 65535")],
     ),
     (
@@ -371,14 +433,9 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [(f"{INTERFACES}[1].acpiIndex", f"5 is that of {INTERFACES}[0], too")],
     ),
     (
-        "queues_for_nobody",
-        {**cards({"bridge": {}, "model": "e1000e"}, network=MULTUS), f"{DEVICES}.networkInterfaceMultiqueue": True},
-        [(f"{DEVICES}.networkInterfaceMultiqueue", "has no effect without a virtio interface on a bridge or a tap")],
-    ),
-    (
-        "a_model_that_qemu_lacks",
-        _card(model="igb"),
-        [(f"{INTERFACES}[0].model", "'igb' is not one of virtio, e1000e, e1000, rtl8139, ne2k_pci, pcnet")],
+        "a_model_that_kubevirt_lacks",
+        _card(model="vmxnet3"),
+        [(f"{INTERFACES}[0].model", "'vmxnet3' is not one of virtio, e1000e, e1000, igb, rtl8139, ne2k_pci, pcnet")],
     ),
     (
         "devices_with_names_that_are_none",
@@ -397,16 +454,6 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         "two_tablets_of_one_name",
         {f"{DEVICES}.inputs": [{"name": "a"}, {"name": "a"}]},
         [(f"{DEVICES}.inputs[1].name", f"'a' is the name of {DEVICES}.inputs[0], too")],
-    ),
-    (
-        "a_tablet_beside_the_one_that_is_attached",
-        {f"{DEVICES}.inputs": [{"name": "a"}], f"{DEVICES}.autoattachInputDevice": True},
-        [(f"{DEVICES}.autoattachInputDevice", f"has no effect beside {DEVICES}.inputs")],
-    ),
-    (
-        "a_watchdog_of_no_kind",
-        {f"{DEVICES}.watchdog": {"name": "dog"}},
-        [(f"{DEVICES}.watchdog", "has no device; wanted i6300esb")],
     ),
     (
         "a_watchdog_on_arm64",
@@ -434,15 +481,31 @@ MACHINE_FAULTS: list[tuple[str, Changes, list[tuple[str, str]]]] = [
         [(f"{DEVICES}.panicDevices", "arm64 guests have neither an isa nor a hyperv panic device")],
     ),
     (
-        "a_panic_device_that_libvirt_lacks",
-        {f"{DEVICES}.panicDevices": [{"model": "pvpanic"}]},
-        [(f"{DEVICES}.panicDevices[0].model", "'pvpanic' is not one of isa, hyperv")],
+        "a_panic_device_that_kubevirt_lacks",
+        {f"{DEVICES}.panicDevices": [{"model": "pseries"}]},
+        [(f"{DEVICES}.panicDevices[0].model", "'pseries' is not one of isa, hyperv, pvpanic")],
+    ),
+    (
+        "a_macvtap_as_it_was",
+        cards({"macvtap": {}}),
+        [(f"{INTERFACES}[0].macvtap", OLD_MACVTAP)],
     ),
 ]
 
 # (sentence, changes to a valid manifest)
 MACHINE_ACCEPTED: list[tuple[str, Changes]] = [
     ("cpu_features", {CPU_FEATURES: [{"name": "sse4.1", "policy": "optional"}, {"name": "3dnow"}]}),
+    ("direct_timers_that_are_off", _hyperv(synictimer={"enabled": False, "direct": {}})),
+    (
+        "clocks_that_every_guest_has_all_the_same",
+        {CLOCK: {"timer": {"rtc": {"present": False}, "pit": {"present": False}}}},
+    ),
+    ("hotplug_that_is_not_disabled", {f"{DEVICES}.disableHotplug": False}),
+    ("text_of_a_card_that_is_empty", _card(model="", macAddress="", pciAddress="", state="", tag="", acpiIndex=0)),
+    (
+        "text_of_the_machine_that_is_empty",
+        {"spec.domain.cpu.model": "", f"{FIRMWARE}.uuid": "", f"{FIRMWARE}.serial": ""},
+    ),
     ("a_clock_beside_utc", {CLOCK: {"utc": {"offsetSeconds": -3600}}}),
     ("a_zone", {CLOCK: {"timezone": "America/Argentina/Buenos_Aires"}}),
     ("a_zone_with_an_offset", {CLOCK: {"timezone": "Etc/GMT+1"}}),
@@ -450,12 +513,41 @@ MACHINE_ACCEPTED: list[tuple[str, Changes]] = [
     ("uefi_without_secure_boot", {EFI: {"secureBoot": False, "persistent": True}}),
     ("uefi_with_secure_boot", {EFI: {}, f"{FEATURES}.smm": {}}),
     ("a_serial_number_with_anything_printable", {f"{FIRMWARE}.serial": "a,b=c <&>'\" \u00e9"}),
-    ("a_device_by_its_own_name", _named("br-lan_1.2")),
+    ("a_network_of_the_guests_namespace", _named("br-lan.2")),
     ("a_device_in_multus_notation", _named("vms/tenant-network-a@net1")),
     ("a_network_of_a_long_name_on_a_device", _named(f"{'a' * 40}@{'b' * 15}")),
     ("a_tap", cards({"binding": {"name": "tap"}}, network=MULTUS)),
-    ("one_port_of_two_protocols", cards({"passt": {}, "ports": [{"port": 53}, {"port": 53, "protocol": "UDP"}]})),
+    (
+        "one_port_of_two_protocols",
+        cards({"passtBinding": {}, "ports": [{"port": 53}, {"port": 53, "protocol": "UDP"}]}),
+    ),
+    (
+        "one_port_of_two_names",
+        cards({"passtBinding": {}, "ports": [{"port": 80, "name": "a"}, {"port": 80, "name": "b"}]}),
+    ),
+    ("ports_behind_qemus_user_networking", _card(ports=[{"port": 80}])),
     ("a_card_that_is_down", _card(state="down")),
+    ("masquerade", cards({"masquerade": {}})),
+    ("a_bridge_on_the_pod_network", cards({"bridge": {}})),
+    (
+        "networks_of_the_guests_own",
+        cards(
+            {"masquerade": {}},
+            network={"pod": {"vmNetworkCIDR": "172.17.2.0/28", "vmIPv6NetworkCIDR": "fd10:0:2::/120"}},
+        ),
+    ),
+    (
+        "a_card_with_capitals_and_an_underscore",
+        {INTERFACES: [{"name": "Net_1", "masquerade": {}}], NETWORKS: [{"name": "Net_1", "pod": {}}]},
+    ),
+    ("the_default_card_asked_for", {f"{DEVICES}.autoattachPodInterface": True}),
+    (
+        "queues_for_nobody",
+        {**cards({"bridge": {}, "model": "e1000e"}, network=MULTUS), f"{DEVICES}.networkInterfaceMultiqueue": True},
+    ),
+    ("enlightenments_without_what_they_need", _hyperv(synictimer={}, tlbflush={}, ipi={}, evmcs={})),
+    ("a_tablet_beside_tablets", {f"{DEVICES}.autoattachInputDevice": True, f"{DEVICES}.inputs": [{"name": "a"}]}),
+    ("a_watchdog_of_no_kind", {f"{DEVICES}.watchdog": {"name": "dog"}}),
     (
         "queues_for_one_of_two",
         {
@@ -520,7 +612,7 @@ EVERYTHING: Changes = {
     INTERFACES: [
         {
             "name": "default",
-            "passt": {},
+            "passtBinding": {},
             "macAddress": "52-54-00-AA-BB-CC",
             "ports": [{"port": 22, "name": "ssh"}, {"port": 53, "protocol": "UDP"}],
             "bootOrder": 9,

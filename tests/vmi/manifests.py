@@ -66,7 +66,7 @@ def document(changes: Changes | None = None) -> Document:
 def machine(changes: Changes | None = None, metadata: dict[str, Value] | None = None) -> Document:
     """Return a VirtualMachine whose template has the changed manifest's spec and this metadata, read from "vm.yaml"."""
     root = manifest(changes)
-    template: dict[str, Value] = {"metadata": metadata, "spec": root["spec"]}
+    template: dict[str, Value] = {"metadata": metadata or {}, "spec": root["spec"]}
     root |= {"kind": "VirtualMachine", "spec": {"runStrategy": "Always", "template": template}}
     return Document(source="vm.yaml", root=root)
 

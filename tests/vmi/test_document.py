@@ -21,7 +21,12 @@ REFUSED = [
     ("only_a_separator", b"---\n", "is empty; wanted a VirtualMachineInstance"),
     ("a_list", b"\n- a\n", "line 2: a list is not a mapping; wanted a VirtualMachineInstance"),
     ("text", b"demo", "line 1: 'demo' is not a mapping; wanted a VirtualMachineInstance"),
-    ("two_documents", b"a: 1\n---\nb: 2\n", "line 3: a second document; wanted one VirtualMachineInstance"),
+    (
+        "two_documents_that_are_no_machines",
+        b"kind: Secret\n---\nb: 2\n",
+        "holds no VirtualMachineInstance and no VirtualMachine, but 1 Secret, 1 object",
+    ),
+    ("a_document_of_text", b"kind: Secret\n---\nb\n", "line 3: 'b' is not a mapping; wanted an object"),
     ("latin_1", b"a: 1\nb: \xe9t\xe9\n", "line 2: byte 0xe9 is not UTF-8 text"),
     ("utf_16", "a: 1".encode("utf-16"), "line 1: byte 0xff is not UTF-8 text"),
     ("an_encoded_surrogate", b"a: \xed\xa0\x80", "line 1: byte 0xed is not UTF-8 text"),
@@ -104,7 +109,11 @@ def test_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_name_with_a_nul_is_refused() -> None:
-    assert _refusal("a\0b") == "a\0b: cannot be read: embedded null byte"
+    assert _refusal("a\0b") == "a\0b: cannot be read: its name holds a NUL byte"
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    assert _refusal("a\ud800b") == "a\ud800b: cannot be read: its name cannot be a file's"
 
 
 def test_a_name_that_is_too_long_is_refused() -> None:

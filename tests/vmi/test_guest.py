@@ -20,7 +20,17 @@ from launcher.vmi.guest import (
     SerialConsole,
     Topology,
 )
-from launcher.vmi.guest_machine import Interface, InterfaceBackend, Peripherals
+from launcher.vmi.guest_machine import (
+    Balloon,
+    Board,
+    CPUFeature,
+    FeaturePolicy,
+    Interface,
+    InterfaceBackend,
+    Peripherals,
+    Video,
+    VideoModel,
+)
 from launcher.vmi.guest_storage import Claim, CloudInit, CloudInitKind
 from launcher.vmi.load import admitted, load_guest
 from launcher.vmi.manifest import Document, Value
@@ -33,6 +43,14 @@ MEMORY = "spec.domain.memory"
 DISKS = "spec.domain.devices.disks"
 NO_MEMORY: Changes = {f"{MEMORY}.guest": ABSENT}
 GIB = 2**30
+# uuid5 of the name "guest" by KubeVirt's old rule, made by Python's own uuid module.
+UUID = "cf689bc3-d2d8-5754-a86f-7e707afacfc2"
+# What KubeVirt gives a guest of which nothing is said, and one whose memory is its own.
+CARD = Interface(name="default", backend=InterfaceBackend.POD)
+SCREEN = Video(model=VideoModel.VGA, memory_kib=16384)
+USUAL = Peripherals(interfaces=(CARD,), balloon=Balloon(reports_free_pages=True), video=SCREEN)
+OWNER = Peripherals(interfaces=(CARD,), balloon=Balloon(), video=SCREEN)
+NO_MPX = (CPUFeature(name="mpx", policy=FeaturePolicy.DISABLE),)
 
 TOPOLOGIES: list[tuple[str, Changes, Topology]] = [
     ("nothing_is_one_vcpu", {}, Topology()),
@@ -47,9 +65,9 @@ TOPOLOGIES: list[tuple[str, Changes, Topology]] = [
     ("the_topology_comes_before_limits", {f"{CPU}.cores": 2, f"{LIMITS}.cpu": 8}, Topology(cores=2)),
 ]
 
-# What IOThreads are counted by: requests.cpu, else limits.cpu, else the vCPUs.
+# What IOThreads are counted by: requests.cpu, else limits.cpu, else one CPU.
 CPU_COUNTS: list[tuple[str, Changes, int]] = [
-    ("the_vcpus", {f"{CPU}.cores": 6}, 6),
+    ("one_cpu", {f"{CPU}.cores": 6}, 1),
     ("the_limits", {f"{CPU}.cores": 6, f"{LIMITS}.cpu": "2500m"}, 3),
     ("the_requests_first", {f"{CPU}.cores": 6, f"{LIMITS}.cpu": 4, f"{REQUESTS}.cpu": "100m"}, 1),
 ]
@@ -57,15 +75,20 @@ CPU_COUNTS: list[tuple[str, Changes, int]] = [
 MEMORIES: list[tuple[str, Changes, GuestMemory]] = [
     ("the_guests", {f"{MEMORY}.guest": "2Gi", f"{LIMITS}.memory": "4Gi"}, GuestMemory(guest_bytes=2 * GIB)),
     (
-        "else_the_limit",
+        "else_the_request",
         {**NO_MEMORY, f"{LIMITS}.memory": "4G", f"{REQUESTS}.memory": "2G"},
-        GuestMemory(guest_bytes=4 * 10**9),
+        GuestMemory(guest_bytes=2 * 10**9),
     ),
-    ("else_the_request", {**NO_MEMORY, f"{REQUESTS}.memory": GIB}, GuestMemory(guest_bytes=GIB)),
+    ("else_the_limit", {**NO_MEMORY, f"{LIMITS}.memory": GIB}, GuestMemory(guest_bytes=GIB)),
     (
-        "a_limit_of_0_is_none",
-        {**NO_MEMORY, f"{LIMITS}.memory": 0, f"{REQUESTS}.memory": GIB},
+        "a_request_of_0_is_none",
+        {**NO_MEMORY, f"{REQUESTS}.memory": 0, f"{LIMITS}.memory": GIB},
         GuestMemory(guest_bytes=GIB),
+    ),
+    (
+        "else_one_huge_page",
+        {**NO_MEMORY, f"{MEMORY}.hugepages": {"pageSize": "1Gi"}},
+        GuestMemory(guest_bytes=GIB, huge_page_bytes=GIB),
     ),
     ("a_fraction_of_a_byte_is_one", {f"{MEMORY}.guest": "1000000.5"}, GuestMemory(guest_bytes=1_000_001)),
     (
@@ -175,9 +198,11 @@ def test_a_guest_has_everything_that_the_manifest_says() -> None:
             emulator_even_parity=True,
             numa_passthrough=True,
             realtime_vcpus=frozenset({1, 3}),
+            features=NO_MPX,
         ),
         memory=GuestMemory(guest_bytes=4 * GIB, huge_page_bytes=GIB),
-        io_threads=IOThreadDemand(policy=IOThreadsPolicy.SUPPLEMENTAL_POOL, pool_count=3, cpu_count=4),
+        io_threads=IOThreadDemand(policy=IOThreadsPolicy.SUPPLEMENTAL_POOL, pool_count=3, cpu_count=1),
+        peripherals=OWNER,
         disks=(
             Disk(name="root", path="/images/root.img", readonly=True, boot_order=2),
             Disk(name="data", path="data.img", dedicated_iothread=True, create_bytes=3 * GIB // 2),
@@ -190,6 +215,8 @@ def test_a_guest_has_everything_that_the_manifest_says() -> None:
 def test_a_guest_has_kubevirts_defaults() -> None:
     assert _guest({}) == Guest(
         name="guest",
+        uuid=UUID,
+        peripherals=USUAL,
         cpu=GuestCPU(topology=Topology()),
         memory=GuestMemory(guest_bytes=GIB),
         disks=(_disk("root", "/images/root.img"), _disk("data", "/images/data.img")),
@@ -221,16 +248,37 @@ def test_a_machine_asks_for_the_guest_of_its_template() -> None:
     assert admitted(vm).guest == Guest(
         name="guest",
         namespace="production",
+        uuid=UUID,
+        board=Board(serial_number=UUID),
+        peripherals=USUAL,
         cpu=GuestCPU(topology=Topology(), emulator_even_parity=True),
         memory=GuestMemory(guest_bytes=GIB),
         disks=(_disk("root", "/images/root.img"), _disk("data", "/images/data.img")),
     )
 
 
+@pytest.mark.parametrize(("prefix", "name"), [("guest-", "guest"), ("guest.a--", "guest.a"), ("guest", "guest")])
+def test_a_guest_whose_name_is_to_be_generated_has_the_same_one_at_each_start(prefix: str, name: str) -> None:
+    changes: Changes = {"metadata.name": ABSENT, "metadata.generateName": prefix}
+    assert _guest(changes).name == name
+    assert admitted(machine(changes)).guest.name == name
+
+
+def test_a_name_that_is_there_counts_before_one_that_is_to_be_generated() -> None:
+    assert _guest({"metadata.generateName": "other-"}).name == "guest"
+
+
+def test_the_older_version_of_the_api_asks_for_the_same_guest() -> None:
+    assert _guest({"apiVersion": "kubevirt.io/v1alpha3"}) == _guest({})
+    assert admitted(machine({"apiVersion": "kubevirt.io/v1alpha3"})).guest == admitted(machine()).guest
+
+
 ROOT = _disk("root", "/var/lib/images/root.qcow2")
 LOADED = {
     "demo": Guest(
         name="demo",
+        uuid="c89d1344-ee03-5c55-99bd-5df16b72bea0",
+        peripherals=Peripherals(interfaces=(CARD,), balloon=Balloon()),
         cpu=GuestCPU(topology=Topology(cores=2), dedicated=True),
         memory=GuestMemory(guest_bytes=GIB // 4),
         io_threads=IOThreadDemand(cpu_count=2),
@@ -243,12 +291,16 @@ LOADED = {
     ),
     "smallest": Guest(
         name="smallest",
+        uuid="40ab9dc9-2ff2-5b51-b632-013e17225391",
+        peripherals=USUAL,
         cpu=GuestCPU(topology=Topology()),
         memory=GuestMemory(guest_bytes=GIB // 8),
         disks=(_disk("root", "/var/lib/images/root.img"),),
     ),
     "dedicated": Guest(
         name="dedicated",
+        uuid="78379969-cc40-5782-ad02-73073cbe6562",
+        peripherals=Peripherals(balloon=Balloon()),
         namespace="examples",
         machine="q35",
         cpu=GuestCPU(topology=Topology(cores=2, threads=2), model="host-passthrough", dedicated=True),
@@ -262,6 +314,8 @@ LOADED = {
     ),
     "isolated-iothreads": Guest(
         name="isolated-iothreads",
+        uuid="cd10f0f5-616e-59de-ad44-df0379299c33",
+        peripherals=OWNER,
         cpu=GuestCPU(
             topology=Topology(cores=4), dedicated=True, isolate_emulator_thread=True, emulator_even_parity=True
         ),
@@ -287,6 +341,8 @@ LOADED = {
     ),
     "numa-hugepages": Guest(
         name="numa-hugepages",
+        uuid="36c23036-69b6-5024-b629-b7c69c8e5898",
+        peripherals=OWNER,
         cpu=GuestCPU(topology=Topology(sockets=2, cores=2, threads=2), dedicated=True, numa_passthrough=True),
         memory=GuestMemory(guest_bytes=4 * GIB, huge_page_bytes=2**21),
         io_threads=IOThreadDemand(cpu_count=8),
@@ -294,6 +350,8 @@ LOADED = {
     ),
     "realtime": Guest(
         name="realtime",
+        uuid="f74c96eb-cc5b-50c4-b08e-1c8d016c6dbf",
+        peripherals=OWNER,
         cpu=GuestCPU(
             topology=Topology(cores=4),
             model="host-passthrough",
@@ -308,6 +366,7 @@ LOADED = {
     ),
     "cloud-init": Guest(
         name="cloud-init",
+        uuid="988d8ec3-b54f-5fe1-bc38-eef6c9664328",
         cpu=GuestCPU(topology=Topology(cores=2), dedicated=True),
         memory=GuestMemory(guest_bytes=GIB),
         io_threads=IOThreadDemand(cpu_count=2),
@@ -323,7 +382,10 @@ LOADED = {
             ),
         ),
         peripherals=Peripherals(
-            interfaces=(Interface(name="default", backend=InterfaceBackend.SLIRP, queues=1),), has_rng=True
+            interfaces=(Interface(name="default", backend=InterfaceBackend.SLIRP, queues=1),),
+            has_rng=True,
+            balloon=Balloon(),
+            video=SCREEN,
         ),
         grace_period_s=60,
     ),
@@ -346,7 +408,7 @@ def test_loading_tells_every_fault_with_its_file(tmp_path: Path) -> None:
         load_guest(str(file))
     faults = (
         Fault("metadata.name", "missing"),
-        Fault("spec.domain.memory.guest", f"missing; give it here, or as {LIMITS}.memory or {REQUESTS}.memory"),
+        Fault("spec.domain.memory.guest", f"missing; give it here, or as {REQUESTS}.memory or {LIMITS}.memory"),
         Fault("spec.domain.cpu.cores", "1.5 is not a positive integer"),
     )
     assert refusal.value.faults == faults

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from launcher.domain.render import render
 from launcher.errors import InvalidVMI
+from launcher.network.expected import expected
 from launcher.vmi.load import admitted
 from launcher.vmi.manifest import Document, Value
 from tests.domain.blueprints import smallest
@@ -45,7 +46,7 @@ def _assert_renders(root: Document) -> None:
         guest = replace(admitted(root).guest, disks=())
     except InvalidVMI:
         return
-    xml = render(replace(smallest(), guest=guest), TEMPLATE.read_bytes(), "template")
+    xml = render(replace(smallest(), guest=expected(guest)), TEMPLATE.read_bytes(), "template")
     domain = etree.fromstring(xml)
     assert _schema().validate(domain), _schema().error_log
     assert len(domain.findall("devices/interface")) == len(guest.peripherals.interfaces)

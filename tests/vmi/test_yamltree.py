@@ -78,7 +78,31 @@ REFUSED = [
     ("null_as_key", "~: a", "line 1, column 1: the key '~' reads as null, not as text; put it in quotes"),
     ("a_list_as_key", "? [a]\n: b", "line 1, column 3: a key must be plain text"),
     ("an_alias_as_key", "a: &x k\n*x : b", "line 2, column 1: a key must be plain text"),
-    ("a_merge_key", "b:\n  <<: {}", "line 2, column 3: the merge key << is not accepted; write its fields out"),
+    (
+        "a_merge_of_a_number",
+        "b:\n  <<: 5",
+        "line 2, column 7: the merge key << wants a mapping or a list of mappings, not 5",
+    ),
+    (
+        "a_merge_of_nothing",
+        "b:\n  <<:",
+        "line 2, column 6: the merge key << wants a mapping or a list of mappings, not null",
+    ),
+    (
+        "a_merge_of_a_list_by_its_alias",
+        "a: &x [{b: 1}]\nc:\n  <<: *x",
+        "line 3, column 7: the merge key << wants a mapping or a list of mappings, not a list",
+    ),
+    (
+        "a_merge_of_a_list_with_text_in_it",
+        "b:\n  <<: [{a: 1}, two]",
+        "line 2, column 16: the merge key << wants a mapping or a list of mappings, not 'two'",
+    ),
+    (
+        "a_duplicate_beside_a_merge",
+        "b: {<<: {a: 1}, c: 1, c: 2}",
+        "line 1, column 23: the key 'c' is there twice, first in line 1",
+    ),
     ("an_integer_tag", "a: !!int 3", "line 1, column 4: the tag 'tag:yaml.org,2002:int' is not accepted"),
     ("a_python_tag", "a: !!python/none x", "line 1, column 4: the tag 'tag:yaml.org,2002:python/none' is not accepted"),
     ("a_tag_on_a_mapping", "!x {a: 1}", "line 1, column 1: the tag '!x' is not accepted"),
@@ -100,6 +124,12 @@ UNBOUNDED = [
     (
         "a_billion_laughs",
         "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 31)),
+        "more than 50000 values",
+    ),
+    (
+        "a_billion_merges",
+        "a0: &a0 {x: {v: [1, 2]}}\n"
+        + "".join(f"a{n}: &a{n} {{b{n}: *a{n - 1}, <<: *a{n - 1}}}\n" for n in range(1, 31)),
         "more than 50000 values",
     ),
     (
@@ -134,6 +164,34 @@ def test_what_is_not_plain_yaml_is_refused_with_its_line(text: str, message: str
 def test_what_grows_without_bound_is_refused_early(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         read_trees(text)
+
+
+# Expected: what sigs.k8s.io/yaml, YAMLToJSON, makes of it.
+MERGED: list[tuple[str, str, Value]] = [
+    ("of_an_alias", "{b: {<<: *x, c: 3}}", {"a": 1, "b": 2, "c": 3}),
+    ("before_a_key_the_key_wins", "{b: {<<: *x, a: 3}}", {"a": 3, "b": 2}),
+    ("after_a_key_the_merge_wins", "{b: {a: 3, <<: *x}}", {"a": 1, "b": 2}),
+    ("of_a_list_the_first_wins", "{b: {<<: [*x, {a: 5, c: 6}]}}", {"a": 1, "b": 2, "c": 6}),
+    ("of_an_empty_list", "{b: {<<: [], d: 1}}", {"d": 1}),
+    ("written_out", "{b: {<<: {a: 7}}}", {"a": 7}),
+    ("twice_the_later_wins", "{b: {<<: *x, <<: {b: 9}}}", {"a": 1, "b": 9}),
+    ("in_quotes_is_a_key", '{b: {"<<": {a: 7}}}', {"<<": {"a": 7}}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), [row[1:] for row in MERGED], ids=[row[0] for row in MERGED])
+def test_a_merge_key_brings_what_it_brings_to_kubectl(text: str, expected: Value) -> None:
+    value = _only_value(f"[&x {{a: 1, b: 2}}, {text}]")
+    assert isinstance(value, list)
+    assert value[1] == {"b": expected}
+
+
+def test_what_a_merge_key_brought_is_merged_on() -> None:
+    assert _only_value("a: &a {x: 1}\nb: &b {<<: *a, v: 2}\nc: {<<: *b, z: 3}") == {
+        "a": {"x": 1},
+        "b": {"x": 1, "v": 2},
+        "c": {"x": 1, "v": 2, "z": 3},
+    }
 
 
 def test_an_alias_stands_for_its_anchor() -> None:

@@ -1,0 +1,1 @@
+../kubernetes/v1.37/go.mod

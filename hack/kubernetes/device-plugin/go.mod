@@ -1,0 +1,3 @@
+module virt-launcher.test/device-plugin
+
+go 1.26.0

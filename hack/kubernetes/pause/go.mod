@@ -1,0 +1,3 @@
+module virt-launcher.test/pause
+
+go 1.26.0

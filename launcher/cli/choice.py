@@ -1,0 +1,12 @@
+"""What the options say beside a manifest; small, for `run` has it before anything else is loaded."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from launcher.vmi.manifest import Choice
+
+
+def choice_of(options: Namespace) -> Choice:
+    """Return what the options say beside the manifest (--name, --instancetype, --preference)."""
+    return Choice(name=options.name, instancetype=options.instancetype, preference=options.preference)

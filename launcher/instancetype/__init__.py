@@ -1,0 +1,1 @@
+"""Instancetypes and preferences: found among what came with a machine, checked, and applied to it as KubeVirt does."""

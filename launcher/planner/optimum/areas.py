@@ -1,0 +1,194 @@
+"""Term 6: which last-level caches share guest sockets, with terms 4 and 5 as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.ground import ENDLESS, Ground, tried
+from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.nodes import SETS, Nodes, candidates, node_sets, set_count
+from launcher.planner.optimum.offers import FIELD
+from launcher.planner.optimum.search import Search
+from launcher.planner.optimum.states import Goal, Item
+
+# The efforts: for one group of nodes, for all of them, for looking at other groups, and for everything at once.
+_GROUP_EFFORT = 40_000
+_GROUPS_EFFORT = 160_000
+_NODES_EFFORT = 100_000
+_AREAS_EFFORT = 180_000
+_FEW_AREAS = 24
+_MANY_AREAS_EFFORT = 60_000
+# Groups of nodes that are looked at.
+_LEAVES = 400
+
+Group = tuple[int, ...]
+# Finds groups that cross at most so many caches, and tells whether the effort was enough.
+Attempt = Callable[[int, int], tuple[Settled | None, bool]]
+
+
+def divide_areas(ground: Ground, nodes: Nodes) -> tuple[Settled, bool]:
+    """Divide the areas into groups with the least term 6; tell whether less was excluded."""
+    rough = ground.market.settle([group for group, _ in nodes.settled.groups]) or nodes.settled
+    if not ground.crossed_by(rough):
+        return rough, True
+    effort = ground.effort(_GROUPS_EFFORT)
+    return _Areas(ground=ground, nodes=nodes, effort=effort).divided(rough)
+
+
+class _Areas(Struct):
+    """One search for term 6, with the groups of nodes that were divided by themselves."""
+
+    ground: Ground
+    nodes: Nodes
+    effort: Effort
+    known: dict[object, list[Group]] = field(default_factory=dict)
+
+    def divided(self, rough: Settled) -> tuple[Settled, bool]:
+        """Divide groups of nodes by themselves, then look whether anything is better than the best of those."""
+        ground = self.ground
+        searches, are_all = self._searches(rough)
+        least = min(bound for bound, _ in searches)
+        rough = self._best_nodes(rough, least)
+        settled = ground.market.settle(self._each_divided(rough)) or rough
+        first = min(settled, rough, key=ground.crossed_by)
+        found, is_least = self._best_of(self._attempt(searches), least, first)
+        return found, is_least and are_all
+
+    def _searches(self, rough: Settled) -> tuple[list[tuple[int, Search]], bool]:
+        """Prepare the search of each set of nodes that may do, those that are known to do first."""
+        ground = self.ground
+        items = [ground.node_item(node) for node in ground.nodes()]
+        known = sorted({node for group, _ in rough.groups for node in ground.nodes_of(group)})
+        are_all = set_count(items, self.nodes.used) <= SETS
+        sets = [known]
+        if not are_all:
+            items.sort(key=self._spread)
+        for members in islice(node_sets(ground, items, self.nodes.used), SETS):
+            numbers = [item.number for item in members]
+            if numbers != known:
+                sets.append(numbers)
+        searches = [
+            ground.search_areas(ground.area_items(i for node in numbers for i in ground.of_node(node)), ground.plain)
+            for numbers in sets
+        ]
+        return [(search.least(), search) for search in searches], are_all
+
+    def _spread(self, node: Item) -> tuple[float, int]:
+        """Order nodes by the CPUs that each of their areas holds, most first: these nodes need the fewest caches."""
+        return -node.high / len(self.ground.of_node(node.number)), node.number
+
+    def _attempt(self, searches: list[tuple[int, Search]]) -> Attempt:
+        effort = self.ground.effort(_AREAS_EFFORT if len(self.ground.areas) <= _FEW_AREAS else _MANY_AREAS_EFFORT)
+
+        def attempt(crossings: int, parts: int) -> tuple[Settled | None, bool]:
+            ended = True
+            for bound, search in searches:
+                if bound <= crossings:
+                    found, is_over = tried(search, Goal(crossings, self.nodes.crossings), effort, parts)
+                    ended = ended and is_over
+                    if found is not None:
+                        return self.ground.market.settle([group for group, _ in found.groups]) or found, ended
+            return None, ended
+
+        return attempt
+
+    def _best_of(self, attempt: Attempt, least: int, best: Settled) -> tuple[Settled, bool]:
+        """Attempt few crossings, from the least up as long as the effort does, then from the best so far down."""
+        crossed = self.ground.crossed_by
+        crossings = least
+        while crossings < crossed(best):
+            # Where only the last step is open, whatever is found or excluded ends the search.
+            found, ended = attempt(crossings, 1 if crossings == crossed(best) - 1 else 3)
+            if found is not None:
+                return found, True
+            if not ended:
+                break
+            crossings += 1
+        is_least = crossings >= crossed(best)
+        while crossings < crossed(best):
+            found, ended = attempt(crossed(best) - 1, 1)
+            if found is None:
+                return best, ended and crossings >= crossed(best) - 1
+            best = min(found, best, key=crossed)
+        return best, is_least
+
+    def _best_nodes(self, rough: Settled, good: int) -> Settled:
+        """Look at other groups of nodes that are as good in terms 4 and 5, divided by themselves."""
+        ground, best, effort = self.ground, rough, self.ground.effort(_NODES_EFFORT)
+        items = [ground.node_item(node) for node in ground.nodes()]
+        if not self.nodes.crossings and set_count(items, self.nodes.used) > SETS:
+            best = min(self._alone(items) or best, best, key=self._merit)
+        for members in candidates(ground, items, self.nodes.used):
+            if effort.steps <= 0 or self._merit(best) <= good:
+                break
+            search = ground.search_nodes(members, ground.market)
+            search.merit, search.good, search.most_leaves = self._merit, good, _LEAVES
+            found, _ = tried(search, Goal(self.nodes.crossings, 0, self.nodes.used), effort, 2)
+            best = best if found is None else min(best, found, key=self._merit)
+        return best
+
+    def _alone(self, items: Sequence[Item]) -> Settled | None:
+        """Give every node so many sockets of its own, the best way by term 6; None where housekeeping has no room."""
+        ground = self.ground
+        # By nodes used and sockets so far: the caches crossed, and the groups of nodes.
+        best: dict[tuple[int, int], tuple[int, tuple[Group, ...]]] = {(0, 0): (0, ())}
+        for item in items:
+            group = tuple(ground.of_node(item.number))
+            grown = {} if item.low else dict(best)
+            for count in range(max(1, -(-item.low // ground.market.socket)), item.high // ground.market.socket + 1):
+                crossed = ground.crossed(self._known(group, count, 0))
+                for (used, sockets), (before, groups) in best.items():
+                    key, cost = (used + 1, min(sockets + count, ground.topology.sockets)), before + crossed
+                    if key[0] <= self.nodes.used and (key not in grown or cost < grown[key][0]):
+                        grown[key] = cost, (*groups, group)
+            best = grown
+        found = best.get((self.nodes.used, ground.topology.sockets))
+        return None if found is None else ground.market.settle(found[1])
+
+    def _merit(self, settled: Settled) -> int:
+        return self.ground.crossed(self._each_divided(settled))
+
+    def _each_divided(self, settled: Settled) -> list[Group]:
+        """Divide each group of nodes by itself, with as much housekeeping on it as it has."""
+        groups: list[Group] = []
+        for group, sockets in settled.groups:
+            groups += self._known(group, sockets, sum(settled.reservations[index].cpus for index in group))
+        return groups
+
+    def _known(self, group: Group, sockets: int, reserved: int) -> list[Group]:
+        key = group, sockets, reserved
+        if key not in self.known:
+            self.known[key] = self._divided(*key)
+        return self.known[key]
+
+    def _divided(self, group: Group, sockets: int, reserved: int) -> list[Group]:
+        if len(group) == 1 or self.effort.steps <= 0:
+            return [group]
+        ground = self.ground
+        topology = replace(ground.topology, sockets=sockets)
+        market = replace(
+            ground.plain,
+            areas=group,
+            topology=topology,
+            housekeeping=reserved,
+            effort=Effort(steps=ENDLESS),
+            known={},
+            parts={},
+        )
+        whole = market.settle([group])
+        if whole is None:
+            return [group]
+        market = replace(market, price=whole.price | ((1 << FIELD) - 1), known={}, parts={})
+        search, nodes = ground.search_areas(ground.area_items(group), market), len(ground.nodes_of(group)) - 1
+        effort = Effort(steps=min(ground.effort(_GROUP_EFFORT).steps, self.effort.steps))
+        given = effort.steps
+        found, _ = self._best_of(
+            lambda most, parts: tried(search, Goal(most, nodes), effort, parts), search.least(), whole
+        )
+        self.effort.charge(given - effort.steps)
+        return [own for own, _ in found.groups]

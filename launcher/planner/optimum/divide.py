@@ -1,0 +1,46 @@
+"""From areas to settled groups: terms 1 to 3 by price, 4 and 5 over the nodes, 6 over the areas."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+
+from launcher.planner.optimum.areas import divide_areas
+from launcher.planner.optimum.ground import Ground, dislike, survey
+from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.nodes import divide_nodes
+from launcher.planner.optimum.supply import Area
+from launcher.vmi.guest import Topology
+
+
+class Division(Struct, frozen=True, kw_only=True):
+    """The groups and the housekeeping, terms 4 to 6 of them, and how many terms the search has shown to be least."""
+
+    settled: Settled
+    terms: tuple[int, int, int]
+    sure: int
+
+
+def divide(areas: Sequence[Area], topology: Topology, housekeeping: int) -> Division:
+    """Divide the areas into groups with the least terms 1 to 6."""
+    ground = survey(areas, topology, housekeeping)
+    nodes = divide_nodes(ground)
+    dislike(ground, _load(ground, nodes.settled))
+    settled, is_least = divide_areas(ground, nodes)
+    return Division(
+        settled=settled,
+        terms=(nodes.crossings, nodes.used, ground.crossed_by(settled)),
+        sure=0 if ground.is_narrow else 3 if not nodes.is_least else 6 if is_least else 5,
+    )
+
+
+def _load(ground: Ground, rough: Settled) -> Mapping[int, int]:
+    """Estimate the vCPUs of each node, in proportion where several share sockets; exact where none do."""
+    load: Counter[int] = Counter()
+    for group, sockets in rough.groups:
+        total = sum(ground.high[index] for index in group)
+        for index in group:
+            load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
+    return load

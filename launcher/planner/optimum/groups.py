@@ -1,0 +1,156 @@
+"""What a group of areas can do together: the guest sockets it may hold beside so much housekeeping, at what price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from msgspec import Struct, field
+
+from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, joined, undominated, without_areas
+from launcher.planner.optimum.reserve import Reservation
+from launcher.vmi.guest import Topology
+
+
+class Settled(Struct, frozen=True, kw_only=True):
+    """Groups with their guest sockets, every area's reservation, and how much of the housekeeping is disliked."""
+
+    groups: tuple[tuple[tuple[int, ...], int], ...]
+    reservations: dict[int, Reservation]
+    price: int
+    dislike: int
+
+
+class Market(Struct):
+    """The offers of every area for one guest, and what groups of them can do."""
+
+    offers: Sequence[Sequence[Offer]]
+    nodes: Sequence[int]
+    topology: Topology
+    housekeeping: int
+    areas: Sequence[int]
+    effort: Effort
+    price: int = 1 << 100
+    # Offers that are followed for one number of housekeeping CPUs.
+    few: int = 1 << 30
+    known: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
+    parts: dict[tuple[tuple[int, ...], ...], list[Offer]] = field(default_factory=dict)
+
+    @property
+    def socket(self) -> int:
+        """The CPUs of a guest socket."""
+        return self.topology.cores * self.topology.threads
+
+    @property
+    def limits(self) -> Limits:
+        """What sums of offers may have at most: no group needs more CPUs than the guest takes."""
+        return Limits(self.housekeeping, self.price, self.topology.vcpus, self.few)
+
+    def group(self, areas: tuple[int, ...]) -> list[Offer]:
+        """List what the group offers, in guest sockets from `low` to `high`; nothing where it can hold none."""
+        found = self.known.get(areas)
+        if found is None:
+            found = self.known[areas] = self._group(areas)
+        return found
+
+    def _group(self, areas: Sequence[int]) -> list[Offer]:
+        by_node: dict[int, list[int]] = {}
+        for area in areas:
+            by_node.setdefault(self.nodes[area], []).append(area)
+        parts = tuple(tuple(members) for members in by_node.values())
+        total = self._summed(parts[0]) if len(parts) == 1 else self._across(parts)
+        size = self.socket
+        return [
+            offer._replace(low=-(-offer.low // size), high=offer.high // size)
+            for offer in total
+            if offer.high // size >= max(1, -(-offer.low // size))
+        ]
+
+    def _across(self, parts: tuple[tuple[int, ...], ...]) -> list[Offer]:
+        """Add up what several nodes offer to sockets that they share."""
+        found = self.parts.get(parts)
+        if found is None:
+            found = self._whole_cores(self._summed(parts[-1])) if len(parts) == 1 else self._plus(parts)
+            self.parts[parts] = found
+        return found
+
+    def _plus(self, parts: tuple[tuple[int, ...], ...]) -> list[Offer]:
+        one, other = self._across(parts[:-1]), self._across(parts[-1:])
+        return joined(one, other, self.limits, self.effort)
+
+    def _summed(self, areas: Sequence[int]) -> list[Offer]:
+        total: list[Offer] = list(self.offers[areas[0]])
+        for area in areas[1:]:
+            total = joined(total, self.offers[area], self.limits, self.effort)
+        return total
+
+    def _whole_cores(self, offers: Iterable[Offer]) -> list[Offer]:
+        """Let a node that shares sockets with others give whole guest cores, or more at the price of term 1."""
+        threads = self.topology.threads
+        if threads == 1:
+            return list(offers)
+        rounded = []
+        for offer in offers:
+            rest = offer.high % threads
+            for extra in range(rest + 1):
+                high, price = offer.high - rest + extra, offer.price + (extra << (3 * FIELD))
+                if high >= offer.low and price <= self.price:
+                    rounded.append(offer._replace(high=high, price=price))
+        return undominated(rounded)
+
+    def idle(self, areas: Sequence[int]) -> list[Offer]:
+        """List what areas without vCPUs give to the housekeeping."""
+        total = [Offer(0, 0, 0, 0, 0, None)]
+        for area in areas:
+            own = without_areas(offer._replace(high=0) for offer in self.offers[area] if not offer.low)
+            total = joined(total, own, self.limits, self.effort)
+        return total
+
+    def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
+        """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
+        used = {area for group in groups for area in group}
+        total = self.idle([area for area in self.areas if area not in used])
+        for group in groups:
+            most = self.topology.sockets
+            own = [
+                offer._replace(high=min(most, offer.high), chosen=Link((group, offer))) for offer in self.group(group)
+            ]
+            total = joined(total, own, self.limits._replace(enough=self.topology.sockets), self.effort)
+        fitting = [
+            offer
+            for offer in total
+            if offer.housekeeping == self.housekeeping and offer.low <= self.topology.sockets <= offer.high
+        ]
+        best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
+        return None if best is None else self._settled(groups, best)
+
+    def _settled(self, groups: Sequence[tuple[int, ...]], best: Offer) -> Settled:
+        reservations: dict[int, Reservation] = {}
+        used: set[int] = set()
+        bounds: dict[tuple[int, ...], tuple[int, int]] = {}
+        waiting = [best.chosen]
+        while waiting:
+            link = waiting.pop()
+            for value in link.values() if link is not None else ():
+                key, chosen = cast(tuple[object, object], value)
+                if isinstance(chosen, Offer):
+                    bounds[cast(tuple[int, ...], key)] = chosen.low, chosen.high
+                    waiting.append(chosen.chosen)
+                else:
+                    reservation, is_used = cast(tuple[Reservation, bool], chosen)
+                    reservations[cast(int, key)] = reservation
+                    used |= {cast(int, key)} if is_used else set()
+        extra = self.topology.sockets - sum(low for low, _ in bounds.values())
+        counts = []
+        for group in groups:
+            low, high = bounds[group]
+            more = min(extra, high - low)
+            extra -= more
+            counts.append((group, low + more))
+        return Settled(
+            groups=tuple((tuple(area for area in group if area in used), count) for group, count in counts if count),
+            reservations=reservations,
+            price=best.price,
+            dislike=best.dislike,
+        )

@@ -1,0 +1,141 @@
+"""Offers: what an area gives to the vCPUs beside so much housekeeping, and what that costs in terms 1 to 3."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.reserve import Reservation
+from launcher.planner.optimum.stock import Regime, Stock
+
+# Terms 1, 2 and 3 and the areas used are fields of one integer, so that prices add and compare at once. Term 1 is
+# counted in CPUs.
+FIELD = 20
+# The bit of a dislike from which it counts housekeeping CPUs away from the node with most vCPUs.
+AWAY = 2 * FIELD
+
+
+# Where the housekeeping CPUs are many, an area gives one of these numbers.
+_STEPS = (0, 1, 2, 4, 8, 16, 32)
+
+
+class Offer(NamedTuple):
+    """`housekeeping` CPUs reserved, and at least `low` and at most `high` CPUs for vCPUs, at this price.
+
+    The price counts what is lost against the same area without housekeeping. `dislike` is the last term's, for ties.
+    `chosen` are the areas' reservations, linked.
+    """
+
+    housekeeping: int
+    low: int
+    high: int
+    price: int
+    dislike: int
+    chosen: Link | None
+
+
+class Link(NamedTuple):
+    """What was chosen last (an area's reservation, or a group's offer), and what before."""
+
+    value: object
+    before: Link | None = None
+    also: Link | None = None
+
+    def values(self) -> Iterator[object]:
+        """Yield everything that was chosen."""
+        waiting: list[Link] = [self]
+        while waiting:
+            step = waiting.pop()
+            if step.value is not None:
+                yield step.value
+            waiting += [other for other in (step.before, step.also) if other is not None]
+
+
+def offers_of(
+    area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int, *, is_narrow: bool
+) -> list[Offer]:
+    """List what one area offers in this regime, none worse than another in everything."""
+    base = options[0][0].stock
+    found = []
+    for cpus, same in options.items():
+        if is_narrow and cpus not in _STEPS:
+            continue
+        for reservation in same:
+            for low, high, price in _uses(reservation.stock, base, regime, threads):
+                if high:
+                    found.append(Offer(cpus, low, high, price << FIELD | 1, 0, Link((area, (reservation, True)))))
+                if not low:
+                    found.append(Offer(cpus, 0, 0, price << FIELD, 0, Link((area, (reservation, False)))))
+    return undominated(found)
+
+
+def _uses(stock: Stock, base: Stock, regime: Regime, threads: int) -> Iterator[tuple[int, int, int]]:
+    match regime:
+        case Regime.PLENTY:
+            yield 0, threads * stock.whole, 0
+        case Regime.BESIDE:
+            yield threads * stock.whole, threads * stock.wholes, base.whole - stock.whole
+        case Regime.SPLIT:
+            price = (base.wholes - stock.wholes) << FIELD | threads * stock.whole_beside
+            low = threads * stock.wholes
+            for beside in range(stock.loose_beside + 1):
+                yield low, low + stock.loose + beside, price + beside
+
+
+def undominated(offers: Iterable[Offer], most: int = 1 << 30) -> list[Offer]:
+    """Leave out offers that are as dear as another and no more flexible, and those beyond so many for each number."""
+    by_cpus: dict[int, list[Offer]] = defaultdict(list)
+    for offer in sorted(offers, key=_merit):
+        kept = by_cpus[offer[0]]
+        _, low, high, price, _, _ = offer
+        for one in kept:
+            if one[1] <= low and one[2] >= high and one[3] <= price:
+                break
+        else:
+            if len(kept) < most:
+                kept.append(offer)
+    return [offer for _, kept in sorted(by_cpus.items()) for offer in kept]
+
+
+def _merit(offer: Offer) -> tuple[int, int, int, int]:
+    return offer[3], -offer[2], offer[1], offer[4]
+
+
+class Limits(NamedTuple):
+    """What sums of offers may have at most: housekeeping CPUs, price, CPUs (more do not count), how many of each."""
+
+    housekeeping: int
+    price: int
+    enough: int
+    few: int
+
+
+def joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits, effort: Effort) -> list[Offer]:
+    """Add up two lists of offers within the limits."""
+    most, price, enough, few = limits
+    effort.spend(len(one) * len(other))
+    found: dict[tuple[int, int, int], tuple[int, int, Offer, Offer]] = {}
+    for first in one:
+        h, low, high, cost, dislike, _ = first
+        for second in other:
+            total, dear = h + second[0], cost + second[3]
+            if total > most:
+                break
+            if dear <= price:
+                key = total, low + second[1], min(high + second[2], enough)
+                liked = dislike + second[4]
+                before = found.get(key)
+                if before is None or (dear, liked) < before[:2]:
+                    found[key] = dear, liked, first, second
+    offers = [
+        Offer(*key, dear, liked, Link(None, first.chosen, second.chosen))
+        for key, (dear, liked, first, second) in found.items()
+    ]
+    return undominated(offers, few) if len(offers) > 1 else offers
+
+
+def without_areas(offers: Iterable[Offer]) -> list[Offer]:
+    """Leave the number of areas used out of the price."""
+    return undominated(offer._replace(price=offer.price >> FIELD << FIELD) for offer in offers)

@@ -1,0 +1,126 @@
+"""From groups of areas to CPUs: the guest sockets of a group laid end to end along its areas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from launcher.host.model import CPU
+from launcher.planner.optimum.shelf import Place, Shelf
+from launcher.planner.optimum.stock import Split, Stock, spread
+from launcher.vmi.guest import Topology
+
+GuestCore = tuple[CPU, ...]
+GuestSocket = tuple[GuestCore, ...]
+
+
+class _Row(Struct, frozen=True, kw_only=True):
+    """The areas of one node in the order of the line, and the loose CPUs used of each."""
+
+    shelves: tuple[Shelf, ...]
+    loose: tuple[tuple[CPU, ...], ...]
+    # How many of the loose CPUs go to guest cores across nodes, and whether those come first or last.
+    crossing: int
+    crossing_first: bool
+
+
+def seat(shelves: Sequence[Shelf], sockets: int, topology: Topology) -> list[GuestSocket]:
+    """Give the guest sockets of one group their CPUs, as few areas to each as the group allows.
+
+    Whole guest cores come first, away from housekeeping before beside it; the others are made of loose CPUs of
+    one node, and of several only where none has enough left. For two threads, areas with an odd number of loose
+    CPUs in use are put next to each other, so that a split guest core reaches from one area to the next.
+    """
+    count = sockets * topology.cores
+    wholes = _whole_places(shelves, count)
+    rows = _rows(shelves, count - len(wholes), topology.threads)
+    splits = _split_cores(rows, topology.threads)
+    positions = {
+        (shelf.node, shelf.cache): index for index, shelf in enumerate(shelf for row in rows for shelf in row.shelves)
+    }
+    line = sorted((*wholes, *splits), key=lambda core: _stretch(core, positions))
+    return [tuple(line[start : start + topology.cores]) for start in range(0, count, topology.cores)]
+
+
+def _stretch(core: GuestCore, positions: dict[tuple[int, int], int]) -> tuple[int, int]:
+    touched = [positions[cpu.node, cpu.cache] for cpu in core]
+    return min(touched), max(touched)
+
+
+def _whole_places(shelves: Sequence[Shelf], count: int) -> list[Place]:
+    """Take the places in the order of use; where there are more than needed, the first areas are filled first."""
+    quiet = [place for shelf in shelves for place in shelf.whole]
+    beside = [place for shelf in shelves for place in shelf.whole_beside]
+    return (quiet + beside)[:count]
+
+
+def _rows(shelves: Sequence[Shelf], splits: int, threads: int) -> list[_Row]:
+    nodes = sorted({shelf.node for shelf in shelves})
+    by_node = [tuple(shelf for shelf in shelves if shelf.node == node) for node in nodes]
+    stocks = [sum((shelf.stock for shelf in members), Stock()) for members in by_node]
+    split = spread(stocks, splits, threads)
+    order = sorted(range(len(nodes)), key=lambda index: (not split.crossing_cpus[index], by_node[index][0].cache))
+    return [
+        _row(by_node[index], split, index, threads, crossing_first=bool(position % 2))
+        for position, index in enumerate(order)
+    ]
+
+
+def _row(shelves: tuple[Shelf, ...], split: Split, index: int, threads: int, *, crossing_first: bool) -> _Row:
+    crossing = split.crossing_cpus[index]
+    used = _loose_used(shelves, threads * split.inside[index] + crossing, threads)
+    order = sorted(range(len(shelves)), key=lambda i: (bool(len(used[i]) % threads), i), reverse=crossing_first)
+    return _Row(
+        shelves=tuple(shelves[i] for i in order),
+        loose=tuple(used[i] for i in order),
+        crossing=crossing,
+        crossing_first=crossing_first,
+    )
+
+
+def _loose_used(shelves: Sequence[Shelf], count: int, threads: int) -> list[tuple[CPU, ...]]:
+    """Choose the loose CPUs of one node: away from housekeeping first, and of each area whole guest cores' worth."""
+    used: list[list[CPU]] = [[] for _ in shelves]
+    quiet = [list(shelf.loose) for shelf in shelves]
+    beside = [list(shelf.loose_beside) for shelf in shelves]
+    for source in (quiet, beside):
+        for step in (threads, 1):
+            for index, cpus in enumerate(source):
+                while count >= step and len(cpus) >= step:
+                    used[index] += cpus[:step]
+                    del cpus[:step]
+                    count -= step
+    return [tuple(cpus) for cpus in used]
+
+
+def _split_cores(rows: Iterable[_Row], threads: int) -> list[GuestCore]:
+    cores: list[GuestCore] = []
+    across: list[CPU] = []
+    for row in rows:
+        cpus = [cpu for used in row.loose for cpu in used]
+        start = row.crossing if row.crossing_first else 0
+        end = start + len(cpus) - row.crossing
+        across += cpus[:start] + cpus[end:]
+        cores += _chunks(cpus[start:end], threads)
+    return cores + _chunks(across, threads)
+
+
+def _chunks(cpus: Sequence[CPU], size: int) -> list[GuestCore]:
+    return [tuple(cpus[start : start + size]) for start in range(0, len(cpus), size)]
+
+
+def number_vcpus(sockets: Iterable[GuestSocket]) -> tuple[CPU, ...]:
+    """Number the vCPUs: sockets, their cores and those cores' threads each ascending by the host's numbers."""
+    ordered = [sorted((_ascending(core) for core in socket), key=_first_cpu) for socket in sockets]
+    return tuple(
+        cpu for cores in sorted(ordered, key=lambda cores: _first_cpu(cores[0])) for core in cores for cpu in core
+    )
+
+
+def _ascending(core: GuestCore) -> GuestCore:
+    return tuple(sorted(core, key=lambda cpu: cpu.cpu))
+
+
+def _first_cpu(core: GuestCore) -> tuple[int, int]:
+    return core[0].node, core[0].cpu

@@ -1,0 +1,88 @@
+"""The CPUs of one area laid out for use: reserved ones, places for whole guest cores, loose CPUs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from msgspec import Struct
+
+from launcher.host.model import CPU
+from launcher.planner.optimum.reserve import Take
+from launcher.planner.optimum.stock import Stock
+from launcher.planner.optimum.supply import Area, Core
+
+Place = tuple[CPU, ...]
+
+
+class Shelf(Struct, frozen=True, kw_only=True):
+    """One area's CPUs by use, each list in the order of use; `beside` means on a core with a housekeeping CPU."""
+
+    node: int
+    cache: int
+    whole: tuple[Place, ...]
+    whole_beside: tuple[Place, ...]
+    loose: tuple[CPU, ...]
+    loose_beside: tuple[CPU, ...]
+
+    @property
+    def stock(self) -> Stock:
+        """The same in counts."""
+        return Stock(
+            whole=len(self.whole),
+            whole_beside=len(self.whole_beside),
+            loose=len(self.loose),
+            loose_beside=len(self.loose_beside),
+        )
+
+
+def reserve(area: Area, takes: Iterable[Take]) -> tuple[CPU, ...]:
+    """Choose the housekeeping CPUs: the last cores of each kind, and of a core its last CPUs."""
+    wanted = sorted(takes)
+    left = list(area.cores)
+    reserved: list[CPU] = []
+    for take in wanted:
+        chosen = [core for core in left if len(core.cpus) == take.free][-take.cores :]
+        left = [core for core in left if core not in chosen]
+        reserved.extend(cpu for core in chosen for cpu in core.cpus[-take.cpus :])
+    return tuple(sorted(reserved, key=lambda cpu: cpu.cpu))
+
+
+def stack(area: Area, reserved: frozenset[CPU], threads: int) -> Shelf:
+    """Cut the CPUs that are not reserved into places of `threads` CPUs on one host core each, and loose ones."""
+    quiet: list[list[CPU]] = []
+    beside: list[list[CPU]] = []
+    for core in area.cores:
+        free = [cpu for cpu in core.cpus if cpu not in reserved]
+        (quiet if len(free) == len(core.cpus) else beside).append(free)
+    return Shelf(
+        node=area.node,
+        cache=min(area.caches),
+        whole=_places(quiet, threads),
+        whole_beside=_places(beside, threads),
+        loose=_rest(quiet, threads),
+        loose_beside=_rest(beside, threads),
+    )
+
+
+def _places(cores: Sequence[Sequence[CPU]], threads: int) -> tuple[Place, ...]:
+    """Cut the places; single CPUs come one of each core before a second of any, so that threads=1 guests spread."""
+    places = [
+        (start if threads == 1 else 0, tuple(cpus[start : start + threads]))
+        for cpus in cores
+        for start in range(0, len(cpus) - threads + 1, threads)
+    ]
+    return tuple(place for _, place in sorted(places, key=lambda entry: (entry[0], entry[1][0].cpu)))
+
+
+def _rest(cores: Sequence[Sequence[CPU]], threads: int) -> tuple[CPU, ...]:
+    return tuple(cpu for cpus in cores for cpu in cpus[len(cpus) - len(cpus) % threads :])
+
+
+def refined(area: Area) -> tuple[Area, ...]:
+    """Divide a coarse area by last-level cache."""
+    by_cache: dict[int, list[Core]] = {cache: [] for cache in sorted(area.caches)}
+    for core in area.cores:
+        by_cache[core.cache].append(core)
+    return tuple(
+        Area(node=area.node, caches=frozenset((cache,)), cores=tuple(cores)) for cache, cores in by_cache.items()
+    )
