@@ -48,8 +48,10 @@ def shared_vcpus_of(vmi: VirtualMachineInstance, topology: Topology) -> frozense
 
 
 def shared_cpus_of(vmi: VirtualMachineInstance, topology: Topology, shared: frozenset[int]) -> int:
-    """Return how many CPUs the shared vCPUs have together: what limits.cpu, else requests.cpu, is more than the
-    dedicated ones are, one where neither is said."""
+    """Return how many CPUs the shared vCPUs have together.
+
+    That is what limits.cpu, else requests.cpu, is more than the dedicated ones are; one where neither is said.
+    """
     if not shared:
         return 0
     resources = vmi.spec.domain.resources
