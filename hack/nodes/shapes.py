@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hack.nodes.errors import NodeError
 
@@ -87,6 +87,21 @@ def _network_card(number: int, *, node: int) -> tuple[str, ...]:
     )
 
 
+_KVM_2N = Shape(
+    name="kvm-2n",
+    purpose="a real /dev/kvm (AMD's, emulated), two NUMA nodes, no SMT, huge pages of 1 GiB",
+    sockets=2,
+    cores=4,
+    threads=1,
+    nodes=2,
+    cpu_model="EPYC,svm=on",
+    # The first node's is in two parts, below and above what PCI has of the first 4 GiB (q35 leaves 2 GiB below that).
+    memory_mib_per_node=5120,
+    huge_pages_per_node=2,
+    huge_page_mib=1024,
+    modules=("kvm-amd",),
+)
+
 SHAPES = (
     Shape(
         name="smt-2n",
@@ -97,20 +112,7 @@ SHAPES = (
         nodes=2,
         cpu_model=_WITH_THREADS,
     ),
-    Shape(
-        name="kvm-2n",
-        purpose="a real /dev/kvm (AMD's, emulated), two NUMA nodes, no SMT, huge pages of 1 GiB",
-        sockets=2,
-        cores=4,
-        threads=1,
-        nodes=2,
-        cpu_model="EPYC,svm=on",
-        # The first node's is in two parts, below and above what PCI has of the first 4 GiB.
-        memory_mib_per_node=5120,
-        huge_pages_per_node=2,
-        huge_page_mib=1024,
-        modules=("kvm-amd",),
-    ),
+    _KVM_2N,
     Shape(
         name="four-nodes-offline",
         purpose="four NUMA nodes at different distances, CPU 5 offline",
@@ -124,17 +126,12 @@ SHAPES = (
         distances=((10, 12, 20, 22), (12, 10, 22, 20), (20, 22, 10, 12), (22, 20, 12, 10)),
         offline_cpus=frozenset({5}),
     ),
-    Shape(
+    replace(
+        _KVM_2N,
         name="vfio-2n",
         purpose="as kvm-2n, with an IOMMU and PCI devices to hand on: two root complexes on each node",
-        sockets=2,
-        cores=4,
-        threads=1,
-        nodes=2,
-        cpu_model="EPYC,svm=on",
-        # q35 leaves 2 GiB below what PCI has of the first 4 GiB.
-        memory_mib_per_node=5120,
         huge_pages_per_node=512,
+        huge_page_mib=2,
         modules=("kvm-amd", "vfio-pci", "vfio_iommu_type1"),
         board="q35,kernel-irqchip=split",
         devices=(

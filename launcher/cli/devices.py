@@ -7,10 +7,8 @@ import os
 import resource
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-from msgspec.structs import replace
 
 from launcher.cli.machine import this_machine
 from launcher.cpuset import CPUSet
@@ -21,6 +19,7 @@ from launcher.host.proximity import Proximity
 from launcher.host.tree import Tree
 from launcher.planner.model import Pinning
 from launcher.vmi.guest import Guest
+from launcher.vmi.guest_devices import DeviceRequest
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +36,13 @@ def devices_of(options: Namespace, guest: Guest) -> tuple[AssignedDevice, ...]:
     """
     if not guest.host_devices:
         return ()
+    return _assigned(guest.host_devices, _tree(options))
+
+
+def _assigned(requests: Sequence[DeviceRequest], tree: Tree | None) -> tuple[AssignedDevice, ...]:
     from launcher.host.devices import assign_devices, device_warnings  # noqa: PLC0415 - few guests have any
 
-    devices = assign_devices(guest.host_devices, os.environ, _tree(options))
+    devices = assign_devices(requests, os.environ, tree)
     for warning in device_warnings(devices):
         _log.warning("%s", warning)
     return devices
@@ -71,11 +74,11 @@ def told_devices(options: Namespace, guest: Guest, *, verb: str) -> tuple[Assign
         return ()
     from launcher.host.devices import untold  # noqa: PLC0415 - few guests have any
 
-    missing = untold(guest.host_devices, os.environ, _tree(options))
+    tree = _tree(options)
+    missing = untold(guest.host_devices, os.environ, tree)
     if missing:
         _log.warning("%s: %s without: nothing here tells which devices they are", ", ".join(missing), verb)
-    told = tuple(request for request in guest.host_devices if request.path not in missing)
-    return devices_of(options, replace(guest, host_devices=told))
+    return _assigned([request for request in guest.host_devices if request.path not in missing], tree)
 
 
 def nodes_by_resource(options: Namespace, guest: Guest) -> tuple[CPUSet, ...]:
@@ -88,11 +91,12 @@ def nodes_by_resource(options: Namespace, guest: Guest) -> tuple[CPUSet, ...]:
         return ()
     from launcher.host.devices import assign_devices, untold  # noqa: PLC0415 - few guests have any
 
-    if untold(guest.host_devices, os.environ, _tree(options)):
+    tree = _tree(options)
+    if untold(guest.host_devices, os.environ, tree):
         return ()
 
     found: dict[str, list[int]] = {}
-    for device in assign_devices(guest.host_devices, os.environ, _tree(options)):
+    for device in assign_devices(guest.host_devices, os.environ, tree):
         found.setdefault(device.request.resource, []).append(device.node)
     hung = [nodes for nodes in found.values() if set(nodes) != {NO_NODE}]
     return tuple(CPUSet() if NO_NODE in nodes else CPUSet.of(nodes) for nodes in hung)

@@ -56,15 +56,13 @@ class _Deal(Struct, kw_only=True):
 def _assign(request: DeviceRequest, deal: _Deal, tree: Tree | None) -> AssignedDevice:
     if request.claim is not None:
         bus, address, source = _claimed(request, tree)
-        if address in deal.taken:
-            raise HostError(f"{request.path}: {source} tells {address}, which is {deal.taken[address]}'s already")
     elif (told := _on_network(request, tree)) is not None:
         bus, address, source = Bus.PCI, _checked(Bus.PCI, told, tree.where(FILE) if tree else FILE), FILE
-        if address in deal.taken:
-            raise HostError(f"{request.path}: {source} tells {address}, which is {deal.taken[address]}'s already")
     else:
         _check_function(request, deal)
         bus, address, source = _next_of(request, deal)
+    if address in deal.taken:
+        raise HostError(f"{request.path}: {source} tells {address}, which is {deal.taken[address]}'s already")
     deal.taken[address] = request.path
     return AssignedDevice(request=request, bus=bus, address=address, source=source)
 
