@@ -17,6 +17,7 @@ from pathlib import Path
 from launcher.cli.output import complain
 from launcher.cli.places import CONSOLE, QEMUS_CONSOLE, root_of
 from launcher.errors import ExitStatus, HostError, HypervisorError
+from launcher.sockets import SERVED, WAITING, states_of
 
 # Standard input and output as the kernel numbers them: Python's own buffers would keep bytes back.
 KEYBOARD = 0
@@ -26,8 +27,6 @@ LEAVE = b"\x1d"
 # QEMU takes a connection within milliseconds.
 SERVE_TIMEOUT_S = 2.0
 _SERVE_INTERVAL_S = 0.02
-# SS_CONNECTING, not accepted yet, and SS_CONNECTED (include/uapi/linux/net.h).
-_WAITING, _SERVED = "02", "03"
 _BUSY = "somebody is attached already, and QEMU serves one console at a time"
 _READ_BYTES = 4096
 # So much waits here while the guest does not read; beyond that the keyboard waits.
@@ -90,17 +89,11 @@ def _wait_until_served(path: Path) -> None:
     It serves one console at a time and leaves the others in the socket's queue, where they look connected.
     """
     ends_s = time.monotonic() + SERVE_TIMEOUT_S
-    while _WAITING in (states := _states(str(path.absolute()))):
+    while WAITING in (states := states_of(str(path.absolute()))):
         if time.monotonic() >= ends_s:
-            reason = _BUSY if _SERVED in states else f"QEMU does not answer within {SERVE_TIMEOUT_S:g} s"
+            reason = _BUSY if SERVED in states else f"QEMU does not answer within {SERVE_TIMEOUT_S:g} s"
             raise HypervisorError(f"{path}: {reason}")
         time.sleep(_SERVE_INTERVAL_S)
-
-
-def _states(path: str) -> set[str]:
-    """Return the states of the sockets of this name (unix_seq_show in the kernel's net/unix/af_unix.c)."""
-    rows = (line.split(maxsplit=7) for line in Path("/proc/net/unix").read_text(errors="replace").splitlines())
-    return {row[5] for row in rows if len(row) == 8 and row[7] == path}
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from launcher.hypervisor.folders import open_root
 from launcher.hypervisor.probes import end_probes, is_probe
 from launcher.hypervisor.process import command_lines, daemons_users, is_below
 from launcher.hypervisor.shared_cache import take_from
+from launcher.sockets import listened_at
 from launcher.storage.layout import IMAGES_FOLDER
 
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
@@ -40,6 +41,9 @@ _OF_ROOT = 'user = "+0"\ngroup = "+0"\nswtpm_user = "+0"\nswtpm_group = "+0"\n'
 # lib/qemu/domain-<id>-<20 bytes of the name>/monitor.sock.
 _LONGEST_SOCKET = "/lib/qemu/domain-999-12345678901234567890/monitor.sock"
 _SUN_PATH_MAX = 107
+
+# What each QEMU of libvirt's has on its command line, and no other program that works on images.
+_GUEST = b"-name\0guest="
 
 # The user that libvirt 9 looks up when its QEMU driver starts as root, before it reads qemu.conf.
 _DRIVER_USER = "libvirt-qemu"
@@ -131,8 +135,7 @@ def _sweep(root: Path) -> None:
     # Nor is anything defined here for longer than a start takes.
     records += (root / "etc" / "qemu").glob("*.xml")
     images = root / IMAGES_FOLDER
-    # QEMU leaves its screen's where it is ended before it ran.
-    sockets = tuple((root / "run").glob("*.sock"))
+    sockets = _abandoned(root / "run")
     if not (records or sockets or images.exists()) or _has_qemu(root):
         return
     remove_images(root)
@@ -141,6 +144,16 @@ def _sweep(root: Path) -> None:
             path.unlink()
     for folder in (root / "lib" / "qemu").glob("domain-*"):
         remove_tree(folder)
+
+
+def _abandoned(folder: Path) -> tuple[Path, ...]:
+    """Return the sockets at which nobody listens: QEMU leaves its screen's where it is ended before it ran.
+
+    Those of a daemon's QEMU, which its command line need not name, are how the next launcher reaches its guest.
+    """
+    sockets = tuple(folder.glob("*.sock"))
+    listened = listened_at() if sockets else set()
+    return tuple(path for path in sockets if str(path) not in listened)
 
 
 def remove_images(root: Path) -> None:
@@ -159,12 +172,12 @@ def remove_images(root: Path) -> None:
 def _has_qemu(root: Path) -> bool:
     """Tell whether a QEMU of this root runs a guest; one that libvirt asks what it can do is ending by now.
 
-    A daemon's is known by the images that it has from here.
+    A daemon's is known by the images and other files that it has from here.
     """
     if any(is_below(command, root) and not is_probe(command, root) for _pid, command in command_lines()):
         return True
     images = os.fsencode(root / IMAGES_FOLDER) + b"/"
-    return any(images in command and b"-blockdev" in command for _pid, command in command_lines(owners=daemons_users()))
+    return any(images in command and _GUEST in command for _pid, command in command_lines(owners=daemons_users()))
 
 
 def _lock(root: Path, folder: int) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -129,6 +130,36 @@ def test_what_a_living_qemu_needs_stays_for_the_next_launcher(short: Path) -> No
         LauncherRoot(short).close()
         living.kill()
     assert all(path.exists() for path in left)
+
+
+def test_a_socket_stays_at_which_a_daemons_qemu_listens_and_one_that_nobody_has_goes(short: Path) -> None:
+    left = _left_by_qemu(short)
+    with socket.socket(socket.AF_UNIX) as console:
+        console.bind(str(short / "run/serial0-qemu.sock"))
+        console.listen(1)
+        LauncherRoot(short).close()
+        assert (short / "run/serial0-qemu.sock").exists()
+    assert not any(path.exists() for path in left)
+    LauncherRoot(short).close()
+    assert not (short / "run/serial0-qemu.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("program", "stays"),
+    [("qemu-system-x86_64\0-name\0guest=n_a,debug-threads=on\0-fw_cfg", True), ("qemu-img\0create", False)],
+    ids=["a daemon's QEMU", "qemu-img"],
+)
+def test_files_that_a_daemons_qemu_names_stay_for_the_next_launcher(short: Path, program: str, *, stays: bool) -> None:
+    made = short / "storage/n_a/data.ign"
+    made.parent.mkdir(parents=True)
+    made.write_text("{}")
+    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
+    with subprocess.Popen([*sleep, *program.split("\0"), f"name=opt/com.coreos/config,file={made}"]) as living:
+        while str(short) not in Path(f"/proc/{living.pid}/cmdline").read_text():
+            time.sleep(0.01)
+        LauncherRoot(short).close()
+        living.kill()
+    assert made.exists() == stays
 
 
 def test_a_qemu_that_was_only_asked_what_it_can_do_is_ended_by_the_next_launcher(short: Path) -> None:

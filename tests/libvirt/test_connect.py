@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import signal
@@ -104,6 +105,22 @@ def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Laun
     adopter.wait_for("verified:")
     assert daemon.qemu_pid() == pid
     assert destroy(adopter) == 9
+
+
+def test_a_guest_behind_a_libvirtd_finds_ignitions_data_and_its_next_launcher_takes_it_away(
+    launch: Launch, daemon: PrivateLibvirtd, root: Path
+) -> None:
+    data = '{"ignition": {"version": "3.4.0"}, "passwd": "a,b"}'
+    vmi = manifest(cores=1, kernel_arguments="guest.exit=poweroff")
+    vmi["metadata"]["annotations"] = {"kubevirt.io/ignitiondata": data}
+    killed = launch(vmi)
+    killed.kill_once_running()
+    adopter = launch(vmi)
+    adopter.wait_for("adopted: tests_demo, running")
+    digest = hashlib.md5(data.encode(), usedforsecurity=False).hexdigest()
+    adopter.wait_for(f"guest: fw_cfg=opt/com.coreos/config md5={digest}")
+    assert adopter.wait() == 0, adopter.output
+    assert not (root / "storage").exists()
 
 
 def let_the_dog_bite(daemon: PrivateLibvirtd) -> None:
