@@ -14,7 +14,7 @@ from launcher.vmi.guest_storage import ContainerDisk, EmptyDisk, Ephemeral
 MEBIBYTE = 1 << 20
 
 # 38 MiB were measured while supervising (Python, libvirt and its QEMU driver in one process), 14 more once /metrics is
-# read; the rest is for the moment at which QEMU is started.
+# read; the rest is for the moment at which QEMU is started, and for a verb that somebody runs in the container later.
 _LAUNCHER = 80
 # KubeVirt's figures (GetMemoryOverhead): QEMU without its guest's memory and page tables, and each vCPU's share.
 _QEMU = 30

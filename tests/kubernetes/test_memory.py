@@ -68,6 +68,9 @@ def test_a_guest_that_writes_to_every_page_stays_below_its_limit_and_uses_most_o
         cluster.apply(manifests(guest, *KVM))
         pod = cluster.wait_until_ready(pod_name(guest))
         cluster.wait_for("guest that has written to its memory", lambda: READY in cluster.log(pod_name(guest)))
+        # What people do with a guest is done inside the limit, too.
+        asked = cluster.exec_(pod_name(guest), "virt-launcher", "status")
+        assert asked.returncode == 0, asked.stderr
         group = group_of(qemus()[pod["metadata"]["uid"]])
         limit, peak = (int((group / file).read_text()) for file in ("memory.max", "memory.peak"))
         killed = [line for line in (group / "memory.events").read_text().splitlines() if line.startswith("oom")]
