@@ -31,7 +31,9 @@ class Workplace:
         """Have the next start over this root probe QEMU again."""
         shutil.rmtree(root / "cache", ignore_errors=True)
 
-    def write_manifest(self, name: str, *, cores: int, dedicated: bool, boots: bool = False) -> Path:
+    def write_manifest(
+        self, name: str, *, cores: int, dedicated: bool, boots: bool = False, memory: str = "128Mi"
+    ) -> Path:
         """Write the manifest of a small guest; one that does not boot stays in its firmware, and is idle there.
 
         A dedicated guest has one more CPU for QEMU's own threads.
@@ -40,7 +42,7 @@ class Workplace:
         cpu = {"cores": cores, "dedicatedCpuPlacement": dedicated, "isolateEmulatorThread": dedicated}
         domain = {
             "cpu": cpu,
-            "memory": {"guest": "128Mi"},
+            "memory": {"guest": memory},
             "devices": {"autoattachGraphicsDevice": False},
             **({"firmware": {"kernelBoot": self._kernel_boot()}} if boots else {}),
         }
