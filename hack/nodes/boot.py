@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from hack.nodes.machine import Outlets
 AROUND_S = 300
 # A node is up after 5 to 20 s, after a minute and more on a busy machine.
 UP_S = 240
+# Then it gives a sign of life every half minute (node-init); a node that only has much to do is late by seconds.
+SILENT_S = 300
+_LOOK_S = 0.25
 _QEMU = "qemu-system-x86_64"
 _AT_ONCE = 65536
 _SHOWN_LINES = 20
@@ -40,11 +44,12 @@ def boot(
     show: Callable[[bytes], None],
     *,
     up_s: float = UP_S,
+    silent_s: float = SILENT_S,
 ) -> Ended:
     """Run a node to its end and hand on what its command prints; raises NodeError where it does not end by itself.
 
-    It is NodeStoodStill where the node is not up after `up_s` seconds. In `work` the kernel's console, the node's
-    status and what QEMU says are left, as `console`, `status` and `qemu`.
+    It is NodeStoodStill where the node is not up after `up_s` seconds, or then gives no sign of life for `silent_s`. In
+    `work` the kernel's console, the node's status and what QEMU says are left, as `console`, `status` and `qemu`.
     """
     reading, writing = os.pipe()
     outlets = Outlets(output_fd=writing, console=work / "console", status=work / "status")
@@ -56,14 +61,14 @@ def boot(
         with (
             killed_in_the_end(qemu),
             _killed_after(limit_s, qemu) as exceeded,
-            _killed_after(up_s, qemu, unless=lambda: _is_up(work)) as stood_still,
+            _killed_when_still(work, up_s, silent_s, qemu) as seen,
         ):
             # The pipe is closed by QEMU's end, and by nothing else.
             while text := output.read(_AT_ONCE):
                 show(text)
             qemu.wait()
-    if stood_still.is_set():
-        raise NodeStoodStill(f"the node was not up after {up_s:g} s")
+    if seen:
+        raise NodeStoodStill(seen[0])
     return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
 
 
@@ -90,15 +95,11 @@ def killed_in_the_end(qemu: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 @contextmanager
-def _killed_after(
-    limit_s: float, qemu: subprocess.Popen[bytes], *, unless: Callable[[], bool] = lambda: False
-) -> Iterator[threading.Event]:
+def _killed_after(limit_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[threading.Event]:
     """Kill QEMU once it has had its time, also while nobody takes what it prints; the event says that it was so."""
     exceeded = threading.Event()
 
     def kill() -> None:
-        if unless():
-            return
         exceeded.set()
         qemu.kill()
 
@@ -108,6 +109,37 @@ def _killed_after(
         yield exceeded
     finally:
         timer.cancel()
+
+
+@contextmanager
+def _killed_when_still(work: Path, up_s: float, silent_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
+    """Kill a node that does not come up, or that stands still later; the list then says what was seen."""
+    seen: list[str] = []
+    is_over = threading.Event()
+
+    def watch() -> None:
+        heard, heard_s, is_up = 0, time.monotonic(), False
+        while not is_over.wait(_LOOK_S):
+            told = len(_read(work / "status"))
+            if told != heard:
+                heard, heard_s, is_up = told, time.monotonic(), _is_up(work)
+            if time.monotonic() - heard_s < (silent_s if is_up else up_s):
+                continue
+            seen.append(
+                f"the node gave no sign of life for {silent_s:g} s"
+                if is_up
+                else f"the node was not up after {up_s:g} s"
+            )
+            qemu.kill()
+            return
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:

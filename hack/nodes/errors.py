@@ -8,4 +8,4 @@ class NodeError(Exception):
 
 
 class NodeStoodStill(NodeError):
-    """The node was not up in time; QEMU before 8.1 has a reason of its own for that (hack/README.md), seldom twice."""
+    """The node was not up in time, or stands still; QEMU before 8.1 has a reason of its own (hack/README.md)."""

@@ -155,3 +155,17 @@ def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: Callable
 def test_a_node_that_is_up_may_take_its_time(tmp_path: Path, qemu: Callable[[str], None]) -> None:
     qemu(f"echo up >{tmp_path}/status; sleep 1; echo exit 0 >>{tmp_path}/status")
     assert boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5) == Ended(status=0, has_results=True)
+
+
+def test_a_node_that_gives_no_sign_of_life_any_more_stands_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+    qemu(f"echo up >{tmp_path}/status; sleep 0.3; echo alive >>{tmp_path}/status; exec sleep 60")
+    with pytest.raises(NodeStoodStill, match=r"^the node gave no sign of life for 1 s$"):
+        boot(_arguments, tmp_path, 60, lambda _text: None, silent_s=1)
+
+
+def test_a_node_that_gives_signs_of_life_may_take_longer_than_they_are_apart(
+    tmp_path: Path, qemu: Callable[[str], None]
+) -> None:
+    beats = f"for _ in 1 2 3 4 5 6; do sleep 0.5; echo alive >>{tmp_path}/status; done"
+    qemu(f"echo up >{tmp_path}/status; {beats}; echo exit 0 >>{tmp_path}/status")
+    assert boot(_arguments, tmp_path, 60, lambda _text: None, silent_s=2) == Ended(status=0, has_results=True)
