@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from hack.nodes.commands import last_lines
-from hack.nodes.errors import NodeError, NodeStoodStill
+from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.machine import Outlets
 
 # What a node may need, beside its command's time, to boot and to write its results: 10 to 20 s on a machine with two
@@ -24,6 +25,8 @@ UP_S = 240
 # Then it gives a sign of life every half minute (node-init); a node that only has much to do is late by seconds.
 SILENT_S = 300
 _LOOK_S = 0.25
+# What the kernel ends a program by that is broken itself; whoever ends QEMU does it otherwise.
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 _QEMU = "qemu-system-x86_64"
 _AT_ONCE = 65536
 _SHOWN_LINES = 20
@@ -48,8 +51,9 @@ def boot(
 ) -> Ended:
     """Run a node to its end and hand on what its command prints; raises NodeError where it does not end by itself.
 
-    It is NodeStoodStill where the node is not up after `up_s` seconds, or then gives no sign of life for `silent_s`. In
-    `work` the kernel's console, the node's status and what QEMU says are left, as `console`, `status` and `qemu`.
+    It is EmulatorAtFault where QEMU crashes, or the node is not up after `up_s` seconds, or then gives no sign of life
+    for `silent_s`. In `work` the kernel's console, the node's status and what QEMU says are left, as `console`,
+    `status` and `qemu`.
     """
     reading, writing = os.pipe()
     outlets = Outlets(output_fd=writing, console=work / "console", status=work / "status")
@@ -68,7 +72,7 @@ def boot(
                 show(text)
             qemu.wait()
     if seen:
-        raise NodeStoodStill(seen[0])
+        raise EmulatorAtFault(seen[0])
     return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
 
 
@@ -153,7 +157,8 @@ def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:
     if exceeded_s is not None:
         raise NodeError(f"the node was killed {stage}: {exceeded_s:g} s had passed")
     if qemu_status != 0:
-        raise NodeError(f"QEMU ended with status {qemu_status} {stage}: {last_lines(_read(work / 'qemu'))}")
+        message = f"QEMU ended with status {qemu_status} {stage}: {last_lines(_read(work / 'qemu'))}"
+        raise (EmulatorAtFault if -qemu_status in _CRASHES else NodeError)(message)
     panics = (line for line in _lines(work / "console") if "Kernel panic" in line)
     raise NodeError(f"the node went down {stage}: {next(panics, 'without a word')}")
 

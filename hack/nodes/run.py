@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
 from hack.nodes.commands import last_lines, run
-from hack.nodes.errors import NodeError, NodeStoodStill
+from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.folders import remove_forsaken, run_folder
 from hack.nodes.initramfs import build_initramfs
 from hack.nodes.job import Job, make_job
@@ -89,7 +89,7 @@ def attach_console(job: Job) -> int:
 def _run_at_most_twice(job: Job, prepared: _Prepared, results: Path | None) -> int:
     try:
         return _run(job, prepared, results)
-    except NodeStoodStill as error:
+    except EmulatorAtFault as error:
         _say(f"{error}; once more")
         return _run(job, prepared, results)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hack.nodes.boot import Ended, boot, console_end, judge
-from hack.nodes.errors import NodeError, NodeStoodStill
+from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.initramfs import loading_order
 from hack.nodes.machine import Outlets
 
@@ -62,6 +62,13 @@ def test_a_node_that_does_not_is_an_error(
 ) -> None:
     with pytest.raises(NodeError, match=message):
         judge(_seen(tmp_path, **files), qemu_status, exceeded_s)
+
+
+@pytest.mark.parametrize(("qemu_status", "is_crash"), [(-11, True), (-6, True), (-9, False), (1, False)])
+def test_a_crash_of_qemu_itself_is_told_from_its_end(tmp_path: Path, qemu_status: int, *, is_crash: bool) -> None:
+    with pytest.raises(NodeError, match=rf"^QEMU ended with status {qemu_status} after it was up: ") as raised:
+        judge(_seen(tmp_path, status="up\n"), qemu_status, None)
+    assert isinstance(raised.value, EmulatorAtFault) == is_crash
 
 
 def test_the_consoles_end_is_short(tmp_path: Path) -> None:
@@ -148,7 +155,7 @@ def test_a_module_that_the_kernel_lacks_is_named() -> None:
 
 def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
     qemu("exec sleep 60")
-    with pytest.raises(NodeStoodStill, match=r"^the node was not up after 0\.5 s$"):
+    with pytest.raises(EmulatorAtFault, match=r"^the node was not up after 0\.5 s$"):
         boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5)
 
 
@@ -159,7 +166,7 @@ def test_a_node_that_is_up_may_take_its_time(tmp_path: Path, qemu: Callable[[str
 
 def test_a_node_that_gives_no_sign_of_life_any_more_stands_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
     qemu(f"echo up >{tmp_path}/status; sleep 0.3; echo alive >>{tmp_path}/status; exec sleep 60")
-    with pytest.raises(NodeStoodStill, match=r"^the node gave no sign of life for 1 s$"):
+    with pytest.raises(EmulatorAtFault, match=r"^the node gave no sign of life for 1 s$"):
         boot(_arguments, tmp_path, 60, lambda _text: None, silent_s=1)
 
 
