@@ -12,6 +12,7 @@ import libvirt
 import pytest
 from msgspec.structs import replace
 
+from launcher.cpuset import CPUSet
 from launcher.domain.blueprint import VirtType
 from launcher.domain.render import render
 from launcher.hypervisor.deadline import Call
@@ -76,9 +77,10 @@ def driver(capabilities: Path) -> Iterator[Driver]:
 
 
 def _rendered(name: str, *, with_huge_pages: bool) -> str:
-    """Return the domain as it is on any machine that runs tests: without KVM, and on one node.
+    """Return the domain as it is on any machine that runs tests: without KVM, on one node, the emulator on CPU 0.
 
-    For a command line libvirt looks for a mounted hugetlbfs, which a container has not.
+    For a command line libvirt looks for a mounted hugetlbfs, which a container has not, and libvirt 11 for the node of
+    the emulator's CPUs where QEMU takes its memory at the start.
     """
     blueprint = BLUEPRINTS[name]()
     cells = tuple(replace(cell, node=0) for cell in blueprint.pinning.cells)
@@ -86,7 +88,7 @@ def _rendered(name: str, *, with_huge_pages: bool) -> str:
     blueprint = replace(
         blueprint,
         virt_type=VirtType.QEMU,
-        pinning=replace(blueprint.pinning, cells=cells),
+        pinning=replace(blueprint.pinning, cells=cells, emulator=CPUSet.of((0,))),
         guest=replace(blueprint.guest, memory=memory),
     )
     return render(blueprint, (CHECKOUT / f"templates/domain/{blueprint.arch}.xml").read_bytes(), "template")
