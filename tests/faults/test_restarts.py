@@ -6,9 +6,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.e2e.boot_sector import READY, make_disk
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import qemu_below, running_below, wait_until
@@ -20,9 +23,13 @@ UUID = "5d307ca9-b3ef-428c-8861-06e72d69f223"
 Moment = Callable[[Launcher], None]
 
 
-def vmi() -> dict[str, object]:
-    made = manifest(cores=1)
-    made["spec"]["domain"]["firmware"]["uuid"] = UUID
+@pytest.fixture
+def vmi(tmp_path: Path) -> dict[str, Any]:
+    """Return the manifest of a guest that is up at once and heeds the button, whichever life it is in."""
+    disk = tmp_path / "root.img"
+    make_disk(disk, "raw")
+    made = manifest(cores=1, disks=(disk,))
+    made["spec"]["domain"]["firmware"] = {"uuid": UUID}
     return made
 
 
@@ -73,13 +80,15 @@ MOMENTS: dict[str, Moment] = {
 
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
-def test_the_end_of_a_former_guest_is_not_taken_for_the_next_ones(launch: Launch, moment: Moment) -> None:
-    killed = launch(vmi())
-    killed.wait_for("guest: ready")
+def test_the_end_of_a_former_guest_is_not_taken_for_the_next_ones(
+    launch: Launch, vmi: dict[str, Any], moment: Moment
+) -> None:
+    killed = launch(vmi)
+    killed.wait_for(READY)
     moment(killed)
     killed.signal(signal.SIGKILL)
     killed.wait()
-    successor = launch(vmi())
+    successor = launch(vmi)
     wait_until(lambda: has_settled(successor), "the next launcher watches a guest, or has seen the last one's end")
     if successor.process.poll() is not None:
         # The former guest was adopted, and its end is what is told.
@@ -94,4 +103,4 @@ def has_settled(launcher: Launcher) -> bool:
     """Tell whether the launcher is through with whatever it found."""
     if launcher.process.poll() is not None:
         return True
-    return bool(lines_of(launcher, "phase: running")) and bool(lines_of(launcher, "adopted: |guest: ready"))
+    return bool(lines_of(launcher, "phase: running")) and bool(lines_of(launcher, f"adopted: |{READY}"))
