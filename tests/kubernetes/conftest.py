@@ -28,7 +28,11 @@ def cluster() -> Cluster:
 
 @pytest.fixture(scope="session")
 def kvm(cluster: Cluster) -> Cluster:
-    """Return the node with pages of 2 MiB, which a kubelet sees when it starts, and the device plugin's resource."""
+    """Return the node with pages of 2 MiB, which a kubelet sees when it starts, and the device plugin's resource.
+
+    It has the label of nodes for realtime guests, too, which KubeVirt's node labeller sets.
+    """
+    cluster.api.patch("/api/v1/nodes/node", {"metadata": {"labels": {"kubevirt.io/realtime": "true"}}})
     for node in NODES.glob("node[0-9]*"):
         (node / "hugepages/hugepages-2048kB/nr_hugepages").write_text(str(_PAGES))
     cluster.configure((RUN / "kubelet.yaml").read_text())
