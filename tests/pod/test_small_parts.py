@@ -66,6 +66,8 @@ OVERHEADS = [
     ("passt_but_not_slirp", with_devices(interfaces=(PASST, SLIRP)), USUAL | {"passt: 1 x 72Mi": 72}),
     ("uefi", replace(SMALL, firmware=next(kind for kind in Firmware if kind is not Firmware.BIOS)),
      USUAL | {"UEFI and its variables": 8}),
+    ("realtime", replace(SMALL, cpu=replace(SMALL.cpu, realtime_vcpus=frozenset({0, 1}))),
+     USUAL | {"QEMU locked in memory: its code and all stacks": 100}),
     ("arm", replace(SMALL, arch="aarch64"), USUAL | {"flash of the board": 128}),
 ]  # fmt: skip
 
