@@ -60,8 +60,8 @@ def memory_overhead(guest: Guest, *, is_emulated: bool) -> tuple[Item, ...]:
 
     The model is KubeVirt's GetMemoryOverhead (pkg/virt-controller/services, renderresources.go), with this launcher's
     own processes in place of KubeVirt's four, and without the 100 MiB that KubeVirt adds for Guaranteed Pods: guests of
-    64 MiB to 3 GiB that write to every page use four fifths of their limit and more (make bench). Page cache is not
-    counted: the kernel takes it back.
+    512 MiB to 3 GiB that write to every page use four fifths of their limit and more (tests/kubernetes/test_memory.py);
+    smaller ones, and those of huge pages, less. Page cache is not counted: the kernel takes it back.
     """
     items = (
         Item(what="launcher with libvirt's driver in it", mebibytes=_LAUNCHER),
