@@ -1,4 +1,9 @@
-"""The memory and disk that `virt-launcher pod` asks for, against what a guest that writes to all its pages uses."""
+"""The memory and disk that `virt-launcher pod` asks for, against what a guest that writes to all its pages uses.
+
+The Pod is its image's first one on the node, with nothing of it in the page cache: the kernel charges the files of
+QEMU, libvirt and Python, some 70 MiB of which 40 are mapped, to whoever reads them first. A later Pod has them for
+nothing; the limit has to hold for the first.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +61,7 @@ ROWS = {
 def table(kvm: Cluster) -> None:
     """Head the table that comes back with the results."""
     assert kvm
-    TABLE.write_text(f"{'guest':<40}{'limit MiB':>10}{'used MiB':>10}{'above':>8}{'disk MiB':>10}\n")
+    TABLE.write_text(f"{'guest':<40}{'limit MiB':>10}{'used MiB':>10}{'above':>8}{'files MiB':>10}{'disk MiB':>10}\n")
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -64,6 +69,7 @@ def test_a_guest_that_writes_to_every_page_stays_below_its_limit_and_uses_most_o
     cluster: Cluster, name: str
 ) -> None:
     guest = ROWS[name].vmi("written")
+    forget_files()
     try:
         cluster.apply(manifests(guest, *KVM))
         pod = cluster.wait_until_ready(pod_name(guest))
@@ -74,15 +80,22 @@ def test_a_guest_that_writes_to_every_page_stays_below_its_limit_and_uses_most_o
         group = group_of(qemus()[pod["metadata"]["uid"]])
         limit, peak = (int((group / file).read_text()) for file in ("memory.max", "memory.peak"))
         killed = [line for line in (group / "memory.events").read_text().splitlines() if line.startswith("oom")]
+        files = next(int(line.split()[1]) for line in (group / "memory.stat").open() if line.startswith("file "))
         disk = written(cluster, pod)
         with TABLE.open("a") as table:
             above = (limit - peak) / peak
-            table.write(f"{name:<40}{limit >> 20:>10}{peak >> 20:>10}{above:>8.0%}{disk >> 20:>10}\n")
+            table.write(f"{name:<40}{limit >> 20:>10}{peak >> 20:>10}{above:>8.0%}{files >> 20:>10}{disk >> 20:>10}\n")
         assert set(killed) <= {"oom 0", "oom_kill 0", "oom_group_kill 0"}
         assert limit <= peak * _MOST
         assert disk <= parse_quantity(pod["spec"]["containers"][0]["resources"]["limits"]["ephemeral-storage"]).ceil
     finally:
         cluster.forget(pod_name(guest))
+
+
+def forget_files() -> None:
+    """Empty the node's page cache, as it is where nothing of the image has run yet."""
+    os.sync()
+    Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
 def written(cluster: Cluster, pod: Object) -> int:
