@@ -14,8 +14,8 @@ from launcher.vmi.guest_storage import ContainerDisk, EmptyDisk, Ephemeral
 MEBIBYTE = 1 << 20
 
 # 38 MiB were measured while supervising (Python, libvirt and its QEMU driver in one process), 14 more once /metrics is
-# read; the rest is for the moment at which QEMU is started, and for a verb that somebody runs in the container later. The
-# Pod that is its image's first on a node is charged for the files, too: 70 MiB of page cache, of which 40 stay mapped.
+# read; the rest is for the moment at which QEMU is started, and for a verb that somebody runs in the container later.
+# A Pod that is its image's first on a node is charged for the files, too: 70 MiB of page cache, 40 of them mapped.
 _LAUNCHER = 80
 # KubeVirt's figures (GetMemoryOverhead): QEMU without its guest's memory and page tables, and each vCPU's share.
 _QEMU = 30
