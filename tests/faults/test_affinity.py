@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector, make_disk
 from tests.faults.conftest import Launch, clean_root, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import wait_until
 from tests.processes import affinities_of, threads_by_name
-from tests.qemu.guests import Launcher, environment_of_a_checkout, manifest
+from tests.qemu.guests import Launcher, environment_of_a_checkout, small_manifest
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def watched(
     disk = folder / "disk.img"
     disk.write_bytes(bytes(1 << 20))
     with clean_root(capabilities) as root, launchers(root, folder) as launch:
-        launcher = launch(manifest(cores=1, isolate=True, disks=(disk,)))
+        launcher = launch(small_manifest(cores=1, isolate=True, disks=(disk,)))
         launcher.wait_for("phase: running")
         yield launcher
         # By now it may have booted far enough to see the power button.
@@ -103,7 +104,7 @@ def moved(launch: Launch, two_cpus: tuple[int, int]) -> Callable[[str], tuple[La
     """Start a guest under a policy and move its second vCPU onto the first one's CPU; return the thread's id."""
 
     def start(policy: str) -> tuple[Launcher, int]:
-        launcher = launch(manifest(), "--drift", policy)
+        launcher = launch(small_manifest(sector=Sector(is_deaf=True)), "--drift", policy)
         launcher.wait_for("phase: running")
         tid = threads_by_name(launcher.qemu_pid())["CPU 1/TCG"]
         taskset(tid, two_cpus[0])
@@ -144,7 +145,7 @@ def test_the_policy_off_looks_at_nothing_after_the_proof(
 
 
 def test_a_launcher_without_a_descriptor_to_look_with_loses_no_guest(launch: Launch, two_cpus: tuple[int, int]) -> None:
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"))
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)))
     launcher.wait_for("phase: running")
     before = resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(launcher.process.pid, resource.RLIMIT_NOFILE, (3, before[1]))
@@ -161,13 +162,15 @@ def test_a_thread_that_qemu_starts_by_itself_is_placed_and_is_nobodys_drift(
     launch: Launch, tmp_path: Path, policy: str
 ) -> None:
     disk = tmp_path / "disk.img"
-    disk.write_bytes(bytes(1 << 20))
-    vmi = manifest(cores=1, disks=(disk,))
+    make_disk(disk, "raw")
+    vmi = small_manifest(cores=1, disks=(disk,))
     domain = vmi["spec"]["domain"]
+    # It has the guest of its disk.
+    del domain["firmware"]
     domain |= {"ioThreadsPolicy": "supplementalPool", "ioThreads": {"supplementalPoolThreadCount": 1}}
     domain["devices"]["disks"][0]["io"] = "threads"
     launcher = launch(vmi, "--drift", policy)
-    # The guest looks for partitions, and QEMU's IOThread makes itself a helper, on its own CPU.
+    # The firmware reads the disk, and QEMU's IOThread makes itself a helper, on its own CPU.
     launcher.wait_for("repaired: worker to CPU ")
     assert destroy(launcher) in (0, 9)
     assert not lines_of(launcher, "drifted:")

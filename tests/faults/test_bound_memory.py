@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.boot_sector import READY
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy
 from tests.faults.huge_pages import free_pages, makeable, reserved, with_mount
-from tests.qemu.guests import CHECKOUT, manifest
+from tests.qemu.guests import CHECKOUT, manifest, small_manifest
 
 PAGES = 64
 UNDER = str(CHECKOUT / "tests/qemu/under_seccomp.py")
@@ -28,7 +29,7 @@ def pages() -> Iterator[int]:
 
 
 def guest(pages: int, *, bound: bool = True) -> dict[str, Any]:
-    vmi = manifest(cores=1)
+    vmi = small_manifest(cores=1)
     vmi["spec"]["domain"]["memory"] = {"guest": f"{pages * 2}Mi", "hugepages": {"pageSize": "2Mi"}}
     if bound:
         vmi["spec"]["domain"]["cpu"]["numa"] = {"guestMappingPassthrough": {}}
@@ -41,7 +42,7 @@ def test_a_bound_guest_boots_on_huge_pages_of_its_node(
 ) -> None:
     prefix = (*with_mount(tmp_path / "pages"), sys.executable, UNDER, profile)
     launcher = launch(guest(PAGES), prefix=prefix)
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
     maps = Path(f"/proc/{launcher.qemu_pid()}/numa_maps").read_text()
     memory = [line for line in maps.splitlines() if " huge " in line]
     assert [re.sub(r"^\S+ ", "", line).split()[0] for line in memory] == ["bind:0"], maps
@@ -67,7 +68,7 @@ def test_pages_that_the_kernel_makes_when_they_are_wanted_are_pages(
     with makeable(made):
         launcher = launch(guest(PAGES + free_pages(), bound=False), prefix=with_mount(tmp_path / "pages"))
         if status is None:
-            launcher.wait_for("guest: ready")
+            launcher.wait_for(READY)
             assert destroy(launcher) in (0, 9)
         else:
             assert launcher.wait() == status, launcher.output

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy
 from tests.faults.places import wait_until
 from tests.faults.test_disks import speak
 from tests.observability.clients import connect, fetch
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 STATUS = b'{"command": "status"}\n'
 SLOW = b"GET /status HTTP/1.1\r\n"
@@ -25,7 +26,7 @@ Where = tuple[str, int]
 @pytest.fixture
 def listening(launch: Launch) -> tuple[Launcher, Where]:
     """A launcher that can be spoken to in both ways, its guest running."""
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), "--listen", "127.0.0.1:0")
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), "--listen", "127.0.0.1:0")
     launcher.wait_for("phase: running")
     return launcher, ("127.0.0.1", int(launcher.wait_for(r"listening: .*:\d+$").rpartition(":")[2]))
 

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import fill, qemu_below, small_filesystem, wait_until
-from tests.qemu.guests import environment_of_a_checkout, manifest
+from tests.qemu.guests import environment_of_a_checkout, manifest, small_manifest
 from tests.qemu.known import hand_out
 
 FULL_OUTPUT = ("sh", "-c", 'exec "$@" >/dev/full 2>&1', "sh")
@@ -49,7 +50,7 @@ def speak(root: Path, verb: str) -> subprocess.CompletedProcess[str]:
 def test_output_that_cannot_be_written_harms_no_guest(
     launch: Launch, two_cpus: tuple[int, int], prefix: tuple[str, ...]
 ) -> None:
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=prefix)
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), prefix=prefix)
     wait_until(lambda: "running" in speak(launcher.root, "status").stdout, "the guest runs")
     pid = launcher.qemu_pid()
     os.sched_setaffinity(pid, {two_cpus[0]})
@@ -62,7 +63,7 @@ def test_output_that_cannot_be_written_harms_no_guest(
 
 def test_a_disk_that_fills_up_with_logs_harms_no_guest(launch: Launch, root: Path, two_cpus: tuple[int, int]) -> None:
     with small_filesystem(root / "log", "256k") as log:
-        launcher = launch(manifest(cores=1))
+        launcher = launch(small_manifest(cores=1))
         launcher.wait_for("phase: running")
         fill(log)
         os.sched_setaffinity(launcher.qemu_pid(), {two_cpus[0]})
@@ -73,7 +74,7 @@ def test_a_disk_that_fills_up_with_logs_harms_no_guest(launch: Launch, root: Pat
 def test_a_full_disk_for_logs_does_not_keep_a_guest_from_starting(launch: Launch, root: Path) -> None:
     with small_filesystem(root / "log", "64k") as log:
         fill(log)
-        launcher = launch(manifest(cores=1))
+        launcher = launch(small_manifest(cores=1))
         launcher.wait_for("phase: running")
         assert destroy(launcher) == 9
 
@@ -93,7 +94,7 @@ def test_a_root_that_fills_up_harms_no_guest(
 ) -> None:
     with small_filesystem(root / "r", "1m") as small, launchers(small, tmp_path) as launch:
         hand_out(capabilities, small / "cache")
-        launcher = launch(manifest(cores=1))
+        launcher = launch(small_manifest(cores=1))
         launcher.wait_for("phase: running")
         filler = fill(small)
         pid = launcher.qemu_pid()
@@ -102,7 +103,7 @@ def test_a_root_that_fills_up_harms_no_guest(
         assert destroy(launcher) == 9
         filler.unlink()
         assert qemu_below(small) is None
-        again = launch(manifest(cores=1))
+        again = launch(small_manifest(cores=1))
         again.wait_for("phase: running")
         assert destroy(again) == 9
 

@@ -16,7 +16,7 @@ import pytest
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy
 from tests.faults.places import wait_until
-from tests.qemu.guests import INITRD, KERNEL, Launcher, manifest
+from tests.qemu.guests import INITRD, KERNEL, Launcher, manifest, small_manifest
 
 # Puts a link in the place of the file, and the file in the place of the link, as fast as it can.
 EXCHANGER = """
@@ -51,7 +51,7 @@ def runs_or_is_refused(launcher: Launcher) -> bool:
 
 
 def with_claim(kind: str) -> dict[str, Any]:
-    made = manifest(cores=1)
+    made = small_manifest(cores=1)
     made["spec"]["domain"]["devices"]["disks"] = [{"name": "data", "disk": {"bus": "virtio"}}]
     made["spec"]["volumes"] = [{"name": "data", kind: {"persistentVolumeClaim": {"claimName": "c"}, "claimName": "c"}}]
     del made["spec"]["volumes"][0][kind]["persistentVolumeClaim" if kind == "persistentVolumeClaim" else "claimName"]

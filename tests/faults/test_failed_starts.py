@@ -11,12 +11,12 @@ import pytest
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy
 from tests.faults.places import wait_until
-from tests.qemu.guests import manifest
+from tests.qemu.guests import small_manifest
 
 
 def with_discs(name: str = "demo") -> dict[str, Any]:
     """A guest with an empty disk and a cloud-init disc, on which is a password."""
-    made = manifest(cores=1)
+    made = small_manifest(cores=1)
     made["metadata"]["name"] = name
     made["spec"]["domain"]["devices"]["disks"] = [
         {"name": each, "disk": {"bus": "virtio"}} for each in ("scratch", "ci")
@@ -49,7 +49,7 @@ def test_a_start_that_is_cut_short_leaves_no_disc_for_long(launch: Launch, root:
     if number is signal.SIGKILL:
         assert images_below(root), "nobody was left to take it away"
         # Another guest's, of another name: one that is not there to be started.
-        other = manifest(cores=1)
+        other = small_manifest(cores=1)
         other["spec"]["domain"]["firmware"]["kernelBoot"]["container"]["kernelPath"] = "/nonexistent"
         other["metadata"]["name"] = "other"
         assert launch(other).wait() == 3

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import wait_until
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 AS_ROOT = () if os.geteuid() == 0 else ("--user", "--map-root-user")
 OWN_MOUNTS = ("unshare", *AS_ROOT, "--mount")
@@ -42,7 +43,7 @@ def ready(launcher: Launcher) -> tuple[str, str]:
 def test_a_file_system_of_the_kernel_that_goes_is_told_and_nobody_is_ready(
     launch: Launch, folder: str, line: str, reason: str
 ) -> None:
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=OWN_MOUNTS)
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), prefix=OWN_MOUNTS)
     launcher.wait_for("phase: running")
     wait_until(lambda: ready(launcher)[0] == "True", "it is ready")
     pid = launcher.qemu_pid()
@@ -61,7 +62,7 @@ def test_a_file_system_of_the_kernel_that_goes_is_told_and_nobody_is_ready(
 
 
 def test_qemus_end_is_seen_without_proc(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1), prefix=OWN_MOUNTS)
+    launcher = launch(small_manifest(cores=1), prefix=OWN_MOUNTS)
     launcher.wait_for("phase: running")
     inside(launcher, "umount", "--recursive", "--lazy", "/proc")
     launcher.wait_for("not watched")

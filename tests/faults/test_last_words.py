@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Launch
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 # A /dev with the file that the kubelet makes there, seen by this process and its children alone.
 AS_ROOT = () if os.geteuid() == 0 else ("--user", "--map-root-user")
@@ -41,7 +41,7 @@ def contained(message: Path) -> tuple[str, ...]:
 @pytest.fixture
 def launcher(launch: Launch, message: Path) -> Launcher:
     """A launcher in such a container, its guest running."""
-    started = launch(manifest(cores=1), prefix=contained(message))
+    started = launch(small_manifest(cores=1), prefix=contained(message))
     started.wait_for("phase: running")
     return started
 
@@ -63,6 +63,6 @@ def test_a_qemu_that_is_killed_is_told_with_its_signal(launcher: Launcher, messa
 
 
 def test_a_guest_that_never_starts_is_told_with_the_reason(launch: Launch, message: Path) -> None:
-    launcher = launch(manifest(cores=3), prefix=contained(message))
+    launcher = launch(small_manifest(cores=3), prefix=contained(message))
     assert launcher.wait() == 5, launcher.output
     assert f"virt-launcher: {message.read_text().removeprefix('exit status 5: ')}" in launcher.lines

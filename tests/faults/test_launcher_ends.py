@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import qemu_below, running_below, wait_until
 from tests.processes import is_running
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 from tests.qemu.monitor import on_monitor, run_state
 
 Moment = Callable[[Launcher], bool]
@@ -44,14 +45,14 @@ MOMENTS: dict[str, Moment] = {
 
 @pytest.mark.parametrize("moment", MOMENTS.values(), ids=MOMENTS.keys())
 def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, moment: Moment) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     wait_until(lambda: moment(killed), "the moment has come")
     killed.signal(signal.SIGKILL)
     killed.wait()
     wait_until(lambda: set(running_below(killed.root)) <= {qemu_below(killed.root)}, "nothing is left but QEMU")
     left = qemu_below(killed.root)
     is_waiting = left is not None and bool(lines_of(killed, "defined: ")) and run_state(killed.root) == "prelaunch"
-    successor = launch(manifest(cores=1))
+    successor = launch(small_manifest(cores=1))
     successor.wait_for("verified: ")
     successor.wait_for("phase: running")
     pid = qemu_below(successor.root)
@@ -66,12 +67,12 @@ def test_a_launcher_killed_at_any_moment_is_taken_over_from(launch: Launch, mome
 
 
 def test_a_guest_that_ran_unmarked_and_was_paused_is_not_woken_by_the_next_launcher(launch: Launch) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.wait_for("defined: ")
     killed.signal(signal.SIGKILL)
     killed.wait()
     on_monitor(killed.root, "cont", "stop")
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, paused, and left so: it has run before")
     adopter.wait_for("phase: paused")
     adopter.wait_for("verified: ")
@@ -80,14 +81,15 @@ def test_a_guest_that_ran_unmarked_and_was_paused_is_not_woken_by_the_next_launc
 
 
 def test_a_launcher_killed_while_the_guest_shuts_down_is_taken_over_from(launch: Launch) -> None:
-    killed = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"))
+    vmi = small_manifest(cores=1, sector=Sector(is_deaf=True))
+    killed = launch(vmi)
     killed.wait_for("phase: running")
     killed.signal(signal.SIGTERM)
     killed.wait_for("asked: ask to shut down")
     pid = killed.qemu_pid()
     killed.signal(signal.SIGKILL)
     killed.wait()
-    successor = launch(manifest(cores=1))
+    successor = launch(vmi)
     successor.wait_for("adopted: tests_demo, running")
     assert successor.qemu_pid() == pid
     assert destroy(successor) == 9
@@ -100,7 +102,7 @@ def test_a_launcher_killed_while_the_guest_shuts_down_is_taken_over_from(launch:
     ids=["early", "while QEMU starts", "before the guest runs"],
 )
 def test_a_signal_during_the_start_ends_it_and_leaves_nothing(launch: Launch, moment: Moment) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     wait_until(lambda: moment(launcher), "the moment has come")
     launcher.signal(signal.SIGTERM)
     launcher.signal(signal.SIGTERM)
@@ -108,7 +110,7 @@ def test_a_signal_during_the_start_ends_it_and_leaves_nothing(launch: Launch, mo
 
 
 def test_a_launcher_that_is_stopped_for_a_while_goes_on_where_it_was(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     launcher.signal(signal.SIGSTOP)
     launcher.signal(signal.SIGTERM)
@@ -129,10 +131,10 @@ def test_a_signal_while_the_manifest_never_ends_is_a_stop(root: Path, tmp_path: 
 def test_a_root_that_is_called_by_another_name_is_the_same_root(launch: Launch, root: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(root)
-    killed = launch(manifest(cores=1), "--root", str(link))
+    killed = launch(small_manifest(cores=1), "--root", str(link))
     killed.kill_once_running()
     pid = killed.qemu_pid()
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     adopter.wait_for("verified:")
     assert adopter.qemu_pid() == pid

@@ -9,11 +9,12 @@ from contextlib import suppress
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import lines_of
 from tests.faults.places import qemu_below, wait_until
 from tests.processes import children_of, is_running
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 # A pid namespace needs root, or a user namespace in which one is root.
 AS_ROOT = () if os.geteuid() == 0 else ("--user", "--map-root-user")
@@ -26,7 +27,7 @@ ORPHANS = "setsid sh -c 'sleep 0.1 & exit'; sleep 0.1 & exit"
 @pytest.fixture
 def contained(launch: Launch) -> Launcher:
     """A launcher as process 1, its guest running."""
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=PROCESS_ONE)
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), prefix=PROCESS_ONE)
     launcher.wait_for("phase: running")
     return launcher
 
@@ -69,7 +70,7 @@ def test_a_container_that_is_killed_takes_its_guest_along_and_the_next_one_begin
     os.kill(process_one(contained), signal.SIGKILL)
     contained.wait()
     wait_until(lambda: qemu_below(contained.root) is None, "the kernel has ended the namespace's processes")
-    successor = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=PROCESS_ONE)
+    successor = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), prefix=PROCESS_ONE)
     successor.wait_for("planned: ")
     successor.wait_for("phase: running")
     pid = qemu_below(successor.root)

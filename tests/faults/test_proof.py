@@ -13,7 +13,7 @@ from tests.faults.conftest import Launch, clean_root, launchers
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import qemu_below, wait_until
 from tests.processes import is_running
-from tests.qemu.guests import environment_of_a_checkout, manifest
+from tests.qemu.guests import environment_of_a_checkout, small_manifest
 
 # A QEMU that keeps to itself which thread is which.
 UNNAMED = """#!/bin/sh
@@ -36,7 +36,7 @@ def test_a_vcpu_that_cannot_be_proved_is_named_and_the_guest_never_runs(
     unnamed.write_text(UNNAMED)
     unnamed.chmod(0o700)
     template.write_text(f"<domain><devices><emulator>{unnamed}</emulator></devices></domain>")
-    launcher = launch(manifest(cores=1), "--template", str(template))
+    launcher = launch(small_manifest(cores=1), "--template", str(template))
     assert launcher.wait() == 10, launcher.output
     launcher.wait_for(r"ended: not pinned as planned: .*vcpu 0: QEMU has no such thread.*\(exit status 10\)")
     assert not lines_of(launcher, "asked: resume")
@@ -74,7 +74,7 @@ def test_a_vcpu_that_somebody_moves_again_and_again_is_named_and_the_guest_never
         try:
             assert hammer.stdout is not None
             hammer.stdout.readline()
-            launcher = launch(manifest(cores=1, isolate=True))
+            launcher = launch(small_manifest(cores=1, isolate=True))
             assert launcher.wait() == 10, launcher.output
         finally:
             hammer.kill()
@@ -115,16 +115,16 @@ def test_threads_that_are_gone_between_two_reads_are_left_out() -> None:
 
 
 def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launch, two_cpus: tuple[int, int]) -> None:
-    killed = launch(manifest(cores=2))
+    killed = launch(small_manifest(cores=2))
     killed.kill_once_running()
     pid = killed.qemu_pid()
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: it has 2 vCPUs; the manifest's change counts from its next start")
     adopter.wait_for("verified: ")
     assert adopter.qemu_pid() == pid
     assert destroy(adopter) == 9
     assert not lines_of(adopter, "drifted|differs")
-    anew = launch(manifest(cores=1))
+    anew = launch(small_manifest(cores=1))
     anew.wait_for("planned: 1 vCPU on")
     anew.wait_for("phase: running")
     assert destroy(anew) == 9
@@ -133,10 +133,10 @@ def test_a_manifest_that_changed_does_not_change_the_running_guest(launch: Launc
 def test_another_manifest_over_a_root_whose_guest_still_runs_is_refused_and_the_guest_is_left_alone(
     launch: Launch,
 ) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.kill_once_running()
     pid = killed.qemu_pid()
-    vmi = manifest(cores=1)
+    vmi = small_manifest(cores=1)
     vmi["metadata"]["name"] = "other"
     other = launch(vmi)
     assert other.wait() == 7, other.output
@@ -145,20 +145,20 @@ def test_another_manifest_over_a_root_whose_guest_still_runs_is_refused_and_the_
         "run its own manifest to take it over, or give this guest its own --root"
     )
     assert qemu_below(other.root) == pid
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     assert destroy(adopter) == 9
 
 
 def test_a_guest_that_ended_unwatched_is_no_hindrance_to_another_manifest(launch: Launch, root: Path) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.wait_for("phase: running")
     pid = killed.qemu_pid()
     killed.signal(signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
     killed.wait()
     wait_until(lambda: not is_running(pid), "QEMU has ended")
-    vmi = manifest(cores=1)
+    vmi = small_manifest(cores=1)
     vmi["metadata"]["name"] = "other"
     other = launch(vmi)
     other.wait_for("phase: running")
@@ -168,7 +168,7 @@ def test_a_guest_that_ended_unwatched_is_no_hindrance_to_another_manifest(launch
 def test_two_guests_of_one_uuid_over_two_roots_are_told_apart(
     launch: Launch, capabilities: Path, tmp_path: Path
 ) -> None:
-    vmi = manifest(cores=1)
+    vmi = small_manifest(cores=1)
     vmi["spec"]["domain"]["firmware"]["uuid"] = "5d307ca9-b3ef-428c-8861-06e72d69f223"
     first = launch(vmi)
     first.wait_for("phase: running")
@@ -193,7 +193,7 @@ def test_two_guests_of_one_uuid_over_two_roots_are_told_apart(
 def test_a_manifest_that_is_replaced_by_nonsense_does_not_reach_the_running_guest(
     launch: Launch, tmp_path: Path
 ) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     (tmp_path / "vmi.yaml").write_text("{nonsense")
     assert destroy(launcher) == 9
@@ -201,7 +201,7 @@ def test_a_manifest_that_is_replaced_by_nonsense_does_not_reach_the_running_gues
 
 
 def test_what_a_crashed_predecessor_left_is_no_hindrance(launch: Launch, root: Path) -> None:
-    crashed = launch(manifest(cores=1))
+    crashed = launch(small_manifest(cores=1))
     crashed.wait_for("phase: running")
     pid = crashed.qemu_pid()
     crashed.signal(signal.SIGKILL)
@@ -212,7 +212,7 @@ def test_what_a_crashed_predecessor_left_is_no_hindrance(launch: Launch, root: P
     (root / "run/qemu/tests_demo.pid").write_text(str(os.getpid()))
     (root / "run/qemu/rubbish.xml").write_text("<domstatus")
     assert list(root.rglob("monitor.sock")), "the predecessor's sockets are there"
-    successor = launch(manifest(cores=1))
+    successor = launch(small_manifest(cores=1))
     successor.wait_for("planned: ")
     successor.wait_for("phase: running")
     assert successor.qemu_pid() == qemu_below(root)

@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from launcher.hypervisor.probes import probes_below
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import running_below, wait_until
 from tests.processes import is_running, state_of
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from tests.qemu.guests import Launcher, manifest
     ids=["TERM", "KILL", "SEGV", "ABRT"],
 )
 def test_a_qemu_that_is_killed_is_a_crash_with_its_signal(launch: Launch, number: signal.Signals, reason: str) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     os.kill(launcher.qemu_pid(), number)
     assert launcher.wait() == 8, launcher.output
@@ -40,7 +41,7 @@ def test_a_qemu_that_is_killed_is_a_crash_with_its_signal(launch: Launch, number
 
 
 def test_a_qemu_that_is_killed_before_the_proof_is_a_crash(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("defined:")
     os.kill(launcher.qemu_pid(), signal.SIGKILL)
     assert launcher.wait() in (7, 8), launcher.output
@@ -48,7 +49,7 @@ def test_a_qemu_that_is_killed_before_the_proof_is_a_crash(launch: Launch) -> No
 
 
 def test_a_qemu_that_is_killed_while_the_guest_shuts_down_is_a_crash(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)))
     launcher.wait_for("phase: running")
     launcher.signal(signal.SIGTERM)
     launcher.wait_for("asked: ask to shut down")
@@ -57,7 +58,7 @@ def test_a_qemu_that_is_killed_while_the_guest_shuts_down_is_a_crash(launch: Lau
 
 
 def test_a_stopped_qemu_holds_up_neither_the_loop_nor_the_end(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher = launch(small_manifest(cores=1), "--grace-period", "1")
     launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
     os.kill(pid, signal.SIGSTOP)
@@ -93,7 +94,7 @@ def stopped_below(root: Path) -> int | None:
 def test_a_qemu_that_never_answers_libvirt_is_ended_with_the_start_when_that_is_asked_for(
     launch: Launch, root: Path, standing: Path
 ) -> None:
-    launcher = launch(manifest(cores=1), "--template", str(standing))
+    launcher = launch(small_manifest(cores=1), "--template", str(standing))
     wait_until(lambda: stopped_below(root) is not None, "QEMU stands still")
     pid = stopped_below(root)
     launcher.signal(signal.SIGTERM)
@@ -108,7 +109,7 @@ def test_a_qemu_that_stands_still_while_libvirt_asks_what_it_can_do_is_ended_and
     launch: Launch, root: Path
 ) -> None:
     shutil.rmtree(root / "cache", ignore_errors=True)
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     wait_until(lambda: bool(probes_below(root)), "libvirt asks a QEMU")
     (pid, *_others) = probes_below(root)
     os.kill(pid, signal.SIGSTOP)
@@ -119,11 +120,11 @@ def test_a_qemu_that_stands_still_while_libvirt_asks_what_it_can_do_is_ended_and
 
 
 def test_a_stopped_qemu_does_not_keep_its_next_launcher_from_ending_it(launch: Launch) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.kill_once_running()
     pid = killed.qemu_pid()
     os.kill(pid, signal.SIGSTOP)
-    adopter = launch(manifest(cores=1), "--grace-period", "1")
+    adopter = launch(small_manifest(cores=1), "--grace-period", "1")
     adopter.wait_for("found: tests_demo, which runs already")
     adopter.signal(signal.SIGTERM)
     assert adopter.wait() == 9, adopter.output
@@ -133,7 +134,7 @@ def test_a_stopped_qemu_does_not_keep_its_next_launcher_from_ending_it(launch: L
 
 
 def test_a_stopped_qemu_is_still_watched(launch: Launch, two_cpus: tuple[int, int]) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     pid = launcher.qemu_pid()
     os.kill(pid, signal.SIGSTOP)
@@ -157,7 +158,7 @@ def ready(launcher: Launcher) -> tuple[str, str]:
 
 
 def test_a_guest_that_reboots_for_ever_goes_on_and_is_ended_when_asked(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.exit=reboot"))
+    launcher = launch(small_manifest(cores=1, sector=Sector(ticks=5, resets=True)))
     launcher.wait_for("rebooted: the guest has reset itself")
     pid = launcher.qemu_pid()
     rebooted = len(lines_of(launcher, "rebooted:"))
@@ -169,7 +170,7 @@ def test_a_guest_that_reboots_for_ever_goes_on_and_is_ended_when_asked(launch: L
 @pytest.fixture
 def paused(launch: Launch) -> Launcher:
     """A guest that somebody has paused over the control socket."""
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     launcher.ask("pause")
     launcher.wait_for("phase: paused")
@@ -187,7 +188,7 @@ def test_a_paused_guest_stays_paused_under_the_next_launcher_until_it_is_resumed
 ) -> None:
     paused.signal(signal.SIGKILL)
     paused.wait()
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, paused, and left so: it has run before")
     adopter.wait_for("verified:")
     assert not lines_of(adopter, "asked: resume")

@@ -6,16 +6,15 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.boot_sector import READY, make_disk
+from tests.e2e.boot_sector import READY
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import qemu_below, running_below, wait_until
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 # A UUID in the manifest: the next guest's is the same, so that it tells nothing.
 UUID = "5d307ca9-b3ef-428c-8861-06e72d69f223"
@@ -24,12 +23,10 @@ Moment = Callable[[Launcher], None]
 
 
 @pytest.fixture
-def vmi(tmp_path: Path) -> dict[str, Any]:
+def vmi() -> dict[str, Any]:
     """Return the manifest of a guest that is up at once and heeds the button, whichever life it is in."""
-    disk = tmp_path / "root.img"
-    make_disk(disk, "raw")
-    made = manifest(cores=1, disks=(disk,))
-    made["spec"]["domain"]["firmware"] = {"uuid": UUID}
+    made = small_manifest(cores=1)
+    made["spec"]["domain"]["firmware"]["uuid"] = UUID
     return made
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.boot_sector import Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, last, lines_of
 from tests.faults.places import running_below, wait_until
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, manifest, small_manifest
 
 STOPS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 # What would end a process that does nothing about it (signal(7)) and is no fault of its own.
@@ -27,7 +28,7 @@ MOMENTS_MS = (0, 5, 10, 20, 30, 50, 75, 100, 150, 200, 250, 300)
 @pytest.fixture
 def deaf(launch: Launch) -> Launcher:
     """A guest that runs and ignores the power button."""
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"))
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)))
     launcher.wait_for("phase: running")
     return launcher
 
@@ -70,7 +71,7 @@ def is_launcher(launcher: Launcher) -> bool:
 
 
 def test_a_hangup_that_nohup_has_ignored_stays_ignored(launch: Launch) -> None:
-    launcher = launch(manifest(cores=1, kernel_arguments="guest.acpi=ignore"), prefix=("nohup",))
+    launcher = launch(small_manifest(cores=1, sector=Sector(is_deaf=True)), prefix=("nohup",))
     launcher.wait_for("phase: running")
     launcher.signal(signal.SIGHUP)
     time.sleep(0.5)

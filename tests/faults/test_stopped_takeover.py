@@ -17,11 +17,12 @@ from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import Machine
+from tests.e2e.boot_sector import READY
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy
 from tests.faults.places import qemu_below, wait_until
 from tests.processes import is_running
-from tests.qemu.guests import manifest
+from tests.qemu.guests import small_manifest
 
 
 class StoppedMachine:
@@ -59,8 +60,8 @@ def uuid_below(root: Path) -> str:
 
 
 def test_the_record_of_a_stopped_qemu_is_read_of_libvirts_file(launch: Launch, root: Path) -> None:
-    killed = launch(manifest())
-    killed.wait_for("guest: ready")
+    killed = launch(small_manifest())
+    killed.wait_for(READY)
     killed.kill_once_running()
     pid = qemu_below(root)
     assert pid is not None
@@ -70,7 +71,7 @@ def test_the_record_of_a_stopped_qemu_is_read_of_libvirts_file(launch: Launch, r
     assert (record.vcpus, len(record.pinning.vcpus), record.virt_type, record.has_run) == (2, 2, "qemu", True)
     assert is_running(pid)
     os.kill(pid, signal.SIGCONT)
-    adopter = launch(manifest())
+    adopter = launch(small_manifest())
     adopter.wait_for("adopted: ")
     adopter.wait_for("verified: ")
     assert destroy(adopter) in (0, 9)
@@ -78,7 +79,7 @@ def test_the_record_of_a_stopped_qemu_is_read_of_libvirts_file(launch: Launch, r
 
 @pytest.mark.parametrize("what", ["another life's", "gone", "torn", "behind a daemon"])
 def test_a_stopped_qemu_without_a_record_is_ended_and_told(launch: Launch, root: Path, what: str) -> None:
-    killed = launch(manifest())
+    killed = launch(small_manifest())
     killed.kill_once_running()
     pid, file = qemu_below(root), root / "run/qemu/tests_demo.xml"
     assert pid is not None
@@ -94,6 +95,6 @@ def test_a_stopped_qemu_without_a_record_is_ended_and_told(launch: Launch, root:
     )
     wait_until(lambda: not is_running(pid), "it is ended")
     (root / "away.xml").unlink(missing_ok=True)
-    successor = launch(manifest())
+    successor = launch(small_manifest())
     successor.wait_for("phase: running")
     assert destroy(successor) in (0, 9)

@@ -13,6 +13,7 @@ from time import sleep
 
 import pytest
 
+from tests.e2e.boot_sector import POWERED_OFF, READY, Sector
 from tests.faults.conftest import Launch
 from tests.faults.ends import destroy, lines_of
 from tests.faults.places import Cpuset, wait_until
@@ -20,7 +21,7 @@ from tests.faults.test_disks import speak
 from tests.faults.test_exchanged_files import exchanged, open_in, runs_or_is_refused, with_claim
 from tests.libvirt.daemon import PrivateLibvirtd
 from tests.processes import allowed_by_name, is_running, threads_by_name
-from tests.qemu.guests import manifest
+from tests.qemu.guests import manifest, small_manifest
 
 
 def virsh(daemon: PrivateLibvirtd, *arguments: str) -> str:
@@ -29,19 +30,20 @@ def virsh(daemon: PrivateLibvirtd, *arguments: str) -> str:
 
 
 def test_a_pinned_guest_runs_to_its_end(launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]) -> None:
-    launcher = launch(manifest(kernel_arguments="guest.exit=poweroff"))
-    launcher.wait_for("phase: running")
+    launcher = launch(small_manifest())
+    launcher.wait_for(f"console .*{READY}")
     threads = allowed_by_name(daemon.qemu_pid())
     assert (threads["CPU 0/TCG"], threads["CPU 1/TCG"]) == tuple(map(str, two_cpus))
+    launcher.signal(signal.SIGTERM)
     assert launcher.wait() == 0, launcher.output
-    launcher.wait_for("console .*guest: ready")
+    launcher.wait_for(f"console .*{POWERED_OFF}")
 
 
 def test_a_guest_outlives_its_libvirtd_and_is_ended_in_order_by_the_next(
     launch: Launch, daemon: PrivateLibvirtd, two_cpus: tuple[int, int]
 ) -> None:
-    launcher = launch(manifest())
-    launcher.wait_for("guest: ready")
+    launcher = launch(small_manifest())
+    launcher.wait_for(READY)
     pid = daemon.qemu_pid()
     daemon.kill()
     launcher.wait_for("connection lost: .*; the guest goes on")
@@ -59,7 +61,7 @@ def test_a_guest_outlives_its_libvirtd_and_is_ended_in_order_by_the_next(
 
 
 def test_qemus_end_is_seen_without_libvirtd(launch: Launch, daemon: PrivateLibvirtd) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     pid = daemon.qemu_pid()
     daemon.kill()
@@ -72,7 +74,7 @@ def test_qemus_end_is_seen_without_libvirtd(launch: Launch, daemon: PrivateLibvi
 def test_a_guest_is_ended_when_the_grace_period_is_over_without_libvirtd(
     launch: Launch, daemon: PrivateLibvirtd
 ) -> None:
-    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher = launch(small_manifest(cores=1), "--grace-period", "1")
     launcher.wait_for("phase: running")
     pid = daemon.qemu_pid()
     daemon.kill()
@@ -84,7 +86,7 @@ def test_a_guest_is_ended_when_the_grace_period_is_over_without_libvirtd(
 
 
 def test_libvirtd_killed_again_and_again_is_found_again_each_time(launch: Launch, daemon: PrivateLibvirtd) -> None:
-    launcher = launch(manifest(cores=1))
+    launcher = launch(small_manifest(cores=1))
     launcher.wait_for("phase: running")
     pid = daemon.qemu_pid()
     for time in range(1, 4):
@@ -97,10 +99,10 @@ def test_libvirtd_killed_again_and_again_is_found_again_each_time(launch: Launch
 
 
 def test_a_launcher_killed_is_taken_over_from_behind_a_libvirtd_too(launch: Launch, daemon: PrivateLibvirtd) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.kill_once_running()
     pid = daemon.qemu_pid()
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     adopter.wait_for("verified:")
     assert daemon.qemu_pid() == pid
@@ -148,10 +150,10 @@ def let_the_dog_bite(daemon: PrivateLibvirtd) -> None:
 def test_a_watchdog_that_fires_is_told_and_does_what_it_is_for(
     launch: Launch, daemon: PrivateLibvirtd, action: str, status: int, end: str
 ) -> None:
-    vmi = manifest(cores=1, kernel_arguments="guest.acpi=ignore")
+    vmi = small_manifest(cores=1, sector=Sector(is_deaf=True))
     vmi["spec"]["domain"]["devices"]["watchdog"] = {"name": "dog", "i6300esb": {"action": action}}
     launcher = launch(vmi)
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
     assert speak(launcher.root, "pause").returncode == 0
     launcher.wait_for("phase: paused")
     let_the_dog_bite(daemon)
@@ -177,7 +179,7 @@ def test_a_libvirtd_that_does_not_answer_keeps_no_launcher_from_ending(launch: L
 def test_a_guest_is_ended_when_the_grace_period_is_over_and_libvirtd_does_not_answer(
     launch: Launch, daemon: PrivateLibvirtd
 ) -> None:
-    launcher = launch(manifest(cores=1), "--grace-period", "1")
+    launcher = launch(small_manifest(cores=1), "--grace-period", "1")
     launcher.wait_for("phase: running")
     pid = daemon.qemu_pid()
     with daemon.stopped():
@@ -190,14 +192,14 @@ def test_a_guest_is_ended_when_the_grace_period_is_over_and_libvirtd_does_not_an
 def test_another_manifest_over_a_root_whose_guest_still_runs_behind_a_libvirtd_is_refused_too(
     launch: Launch, daemon: PrivateLibvirtd
 ) -> None:
-    killed = launch(manifest(cores=1))
+    killed = launch(small_manifest(cores=1))
     killed.kill_once_running()
-    vmi = manifest(cores=1)
+    vmi = small_manifest(cores=1)
     vmi["metadata"]["name"] = "other"
     other = launch(vmi)
     assert other.wait() == 7, other.output
     assert "domain tests_demo, of an earlier launcher, runs over this root" in other.lines[-1]
-    adopter = launch(manifest(cores=1))
+    adopter = launch(small_manifest(cores=1))
     adopter.wait_for("adopted: tests_demo, running")
     assert destroy(adopter) == 9
 

@@ -20,8 +20,9 @@ from launcher.pod.manifest import MANIFEST_FILE, MANIFEST_FOLDER, PORT, ROOT, Po
 from launcher.pod.options import PodOptions
 from launcher.vmi.document import parse_document
 from launcher.vmi.load import admitted
+from tests.e2e.boot_sector import Sector
 from tests.processes import PROC, fields_of, is_running
-from tests.qemu.guests import CHECKOUT, INITRD, KERNEL, Launcher, manifest
+from tests.qemu.guests import CHECKOUT, Launcher, manifest, small_manifest
 
 ENTER_POD = Path(__file__).parent / "enter-pod"
 USER = 107
@@ -80,13 +81,11 @@ def command(pod: PodManifest, folder: Path) -> list[str]:
     return ["unshare", "--mount", str(ENTER_POD), *map(str, mounted), python, "-m", "launcher", *own]
 
 
-def pod_of(kernel_arguments: str = "", **more: Any) -> PodManifest:
-    """Return the Pod of a demo guest whose kernel lies where the container sees it."""
-    vmi = manifest(kernel_arguments=kernel_arguments, **more)
+def pod_of(vmi: dict[str, Any]) -> PodManifest:
+    """Return the Pod of a guest whose kernel lies where the container sees it."""
     boot = vmi["spec"]["domain"]["firmware"]["kernelBoot"]["container"]
     if os.geteuid() == 0:
-        boot["kernelPath"] = f"/run/checkout/{KERNEL.relative_to(CHECKOUT)}"
-        boot["initrdPath"] = f"/run/checkout/{INITRD.relative_to(CHECKOUT)}"
+        boot |= {name: f"/run/checkout/{Path(path).relative_to(CHECKOUT)}" for name, path in boot.items()}
     document = parse_document("test", yaml.safe_dump(vmi).encode())
     return pod_manifest(document, admitted(document), PodOptions(image="launcher:1", kvm_resource=None))
 
@@ -121,7 +120,7 @@ def start(folder: Path, two_cpus: tuple[int, int]) -> Iterator[Any]:
 
 
 def test_a_guest_runs_to_its_end_in_the_pods_constraints(start: Any) -> None:
-    container = start(pod_of())
+    container = start(pod_of(manifest()))
     container.wait_for("guest: ready")
     assert (container.get("/livez"), container.get("/readyz")) == (200, 200)
     qemu = container.qemu_pid()
@@ -138,13 +137,13 @@ def test_a_guest_runs_to_its_end_in_the_pods_constraints(start: Any) -> None:
 
 
 def test_a_guest_that_powers_off_ends_the_pod_as_succeeded(start: Any) -> None:
-    container = start(pod_of("guest.exit=poweroff", isolate=True, cores=1))
+    container = start(pod_of(small_manifest(sector=Sector(ticks=1), isolate=True, cores=1)))
     assert container.wait() == 0, container.output
     container.wait_for('"verified"')
 
 
 def test_nothing_is_written_outside_of_what_the_pod_mounts(start: Any, folder: Path) -> None:
-    container = start(pod_of("guest.exit=poweroff"))
+    container = start(pod_of(small_manifest(sector=Sector(ticks=1))))
     assert container.wait() == 0, container.output
     assert "Read-only file system" not in container.output
     assert sorted(path.name for path in (folder / "vmi").iterdir()) == [MANIFEST_FILE]

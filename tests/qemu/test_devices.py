@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.boot_sector import READY, Sector
 from tests.processes import daemons_of
 from tests.qemu.efi_disk import write_efi_disk
-from tests.qemu.guests import CHECKOUT, Launcher, manifest
+from tests.qemu.guests import CHECKOUT, Launcher, manifest, small_manifest
 from tests.qemu.screen import read_picture
 
 Launch = Callable[..., Launcher]
@@ -175,11 +176,11 @@ def test_the_screen_of_a_guest_shows_a_picture_and_its_agent_is_spoken_to(
 
 
 def test_a_guest_that_is_to_end_at_a_reboot_ends(launch: Launch) -> None:
-    vmi = manifest(cores=1, kernel_arguments="guest.exit=reboot")
+    vmi = small_manifest(cores=1, sector=Sector(ticks=1, resets=True))
     vmi["spec"]["domain"]["rebootPolicy"] = "Terminate"
     launcher = launch(vmi)
     assert launcher.wait() == 0, launcher.output
-    assert sum("guest: ready" in line for line in launcher.lines) <= 1
+    assert sum(READY in line for line in launcher.lines) == 1
 
 
 def _licence() -> bytes:

@@ -9,14 +9,15 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
+from tests.e2e.boot_sector import READY
 from tests.processes import allowed_by_name, threads_by_name
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 Launch = Callable[..., Launcher]
 
 
 def _mixed() -> dict[str, Any]:
-    vmi = manifest(cores=3)
+    vmi = small_manifest(cores=3)
     vmi["metadata"]["annotations"] = {"virt-launcher/dedicated-vcpus": "0"}
     return vmi
 
@@ -26,7 +27,7 @@ def test_a_dedicated_vcpu_is_alone_and_the_others_share_with_the_emulator(
 ) -> None:
     alone, shared = map(str, two_cpus)
     launcher = launch(_mixed())
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
     threads = allowed_by_name(launcher.qemu_pid())
     status = json.loads(launcher.ask("status", "--format", "json"))
     launcher.signal(signal.SIGTERM)
@@ -70,7 +71,7 @@ def test_a_guest_without_dedicated_cpus_floats_on_its_own_and_qemu_on_the_shared
 ) -> None:
     own, shared = map(str, two_cpus)
     told = {"OPENSHIFT_ISOLATED_CPUS": own, "OPENSHIFT_SHARED_CPUS": shared}
-    launcher = launch(manifest(cores=2, dedicated=False), environment=told)
+    launcher = launch(small_manifest(cores=2, dedicated=False), environment=told)
     launcher.wait_for("phase: running")
     threads = allowed_by_name(launcher.qemu_pid())
     status = json.loads(launcher.ask("status", "--format", "json"))

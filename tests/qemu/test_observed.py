@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.e2e.boot_sector import READY, Sector
 from tests.observability.clients import fetch
-from tests.qemu.guests import CHECKOUT, Launcher, environment_of_a_checkout, manifest
+from tests.qemu.guests import CHECKOUT, Launcher, environment_of_a_checkout, small_manifest
 
 Launch = Callable[..., Launcher]
 
@@ -41,14 +42,14 @@ def _wait_for_phase(root: Path, phase: str) -> None:
 def test_a_guest_is_observed_paused_resumed_and_shut_down(
     launch: Launch, root: Path, two_cpus: tuple[int, int]
 ) -> None:
-    launcher = launch(manifest(), "--listen", "127.0.0.1:0")
+    launcher = launch(small_manifest(), "--listen", "127.0.0.1:0")
     where = "127.0.0.1", int(launcher.wait_for(r"listening: .*:\d+$").rpartition(":")[2])
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
 
     assert [fetch(where, path).status for path in ("/livez", "/readyz")] == [200, 200]
     metrics = fetch(where, "/metrics").content.decode()
     (ran,) = [line for line in metrics.splitlines() if 'run_seconds_total{number="1",role="vcpu"}' in line]
-    assert float(ran.split()[-1]) > 0, "the guest has booted on both vCPUs"
+    assert float(ran.split()[-1]) > 0, "the firmware has had both vCPUs run"
     status = json.loads(fetch(where, "/status").content)
     placed = {thread["role"]: (thread["actual"], thread["last_cpu"]) for thread in status["threads"]}
     first, second = two_cpus
@@ -70,9 +71,9 @@ def test_a_guest_is_observed_paused_resumed_and_shut_down(
 
 
 def test_a_drift_that_is_only_reported_shows_everywhere(launch: Launch, root: Path, two_cpus: tuple[int, int]) -> None:
-    launcher = launch(manifest(), "--listen", "127.0.0.1:0", "--drift", "report")
+    launcher = launch(small_manifest(), "--listen", "127.0.0.1:0", "--drift", "report")
     where = "127.0.0.1", int(launcher.wait_for(r"listening: .*:\d+$").rpartition(":")[2])
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
     status = json.loads(_verb(root, "status", "--format", "json").stdout)
     (tid,) = [thread["tid"] for thread in status["threads"] if thread["role"] == "vcpu 1"]
     os.sched_setaffinity(tid, {two_cpus[0]})
@@ -91,8 +92,8 @@ def test_a_drift_that_is_only_reported_shows_everywhere(launch: Launch, root: Pa
 
 
 def test_what_is_typed_into_the_console_reaches_the_guest(launch: Launch, root: Path) -> None:
-    launcher = launch(manifest())
-    launcher.wait_for("guest: ready")
+    launcher = launch(small_manifest(sector=Sector(echoes=True)))
+    launcher.wait_for(READY)
     command = [sys.executable, "-m", "launcher", "console", "--root", str(root)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment_of_a_checkout(), cwd=CHECKOUT
@@ -104,8 +105,8 @@ def test_what_is_typed_into_the_console_reaches_the_guest(launch: Launch, root: 
             console.stdin.write(typed)
             console.stdin.flush()
             time.sleep(1)
-            # The guest's terminal echoes what it reads. QEMU's emulated port stands still at times in the middle of
-            # what a guest writes, as long as nobody is typing.
+            # The guest echoes what it reads, as a terminal does. QEMU's emulated port stands still at times in the
+            # middle of what a guest writes, as long as nobody is typing.
             typed = b"\n"
             if "hello from outside" in launcher.output:
                 break

@@ -9,8 +9,9 @@ from pathlib import Path
 import libvirt
 import pytest
 
+from tests.e2e.boot_sector import READY
 from tests.processes import allowed_by_name
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, small_manifest
 
 Launch = Callable[..., Launcher]
 
@@ -29,13 +30,13 @@ def _disk_device(pid: int) -> dict[str, object]:
 def test_every_thread_of_the_pool_serves_the_disk_where_libvirt_can(launch: Launch, tmp_path: Path, pool: int) -> None:
     disk = tmp_path / "disk.img"
     disk.write_bytes(bytes(1 << 20))
-    vmi = manifest(cores=2, dedicated=False, disks=(disk,))
+    vmi = small_manifest(cores=2, dedicated=False, disks=(disk,))
     vmi["spec"]["domain"] |= {
         "ioThreadsPolicy": "supplementalPool",
         "ioThreads": {"supplementalPoolThreadCount": pool},
     }
     launcher = launch(vmi)
-    launcher.wait_for("guest: ready")
+    launcher.wait_for(READY)
     device, threads = _disk_device(launcher.qemu_pid()), allowed_by_name(launcher.qemu_pid())
     launcher.end_by_force()
     names = [f"iothread{number}" for number in range(1, pool + 1)]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.qemu.guests import Launcher, manifest
+from tests.e2e.boot_sector import READY
+from tests.qemu.guests import Launcher, manifest, small_manifest
 
 Launch = Callable[..., Launcher]
 
@@ -22,21 +23,16 @@ def _under(runtime: str) -> tuple[str, ...]:
     return (sys.executable, UNDER, runtime)
 
 
-def _guest(**cpu: Any) -> dict[str, Any]:
-    vmi = manifest(cores=1)
-    vmi["spec"]["domain"]["cpu"] |= cpu
-    return vmi
-
-
-def _bound_guest(**cpu: Any) -> dict[str, Any]:
-    vmi = _guest(numa={"guestMappingPassthrough": {}}, **cpu)
+def _bound_guest() -> dict[str, Any]:
+    vmi = small_manifest(cores=1)
+    vmi["spec"]["domain"]["cpu"]["numa"] = {"guestMappingPassthrough": {}}
     vmi["spec"]["domain"]["memory"] = {"guest": "64Mi", "hugepages": {"pageSize": "2Mi"}}
     return vmi
 
 
 @every_runtime
 def test_a_guest_with_a_disk_a_tpm_and_user_networking_lives_and_ends_in_order(runtime: str, launch: Launch) -> None:
-    vmi = _guest()
+    vmi = manifest(cores=1)
     vmi["spec"]["domain"]["ioThreadsPolicy"] = "auto"
     vmi["spec"]["domain"]["devices"] |= {
         "disks": [
@@ -82,7 +78,7 @@ def test_numa_passthrough_that_the_profile_denies_is_told_with_the_cure(
 def test_numa_passthrough_that_the_profile_lets_through_comes_to_the_huge_pages(runtime: str, launch: Launch) -> None:
     # This machine need not have any: where it has, the guest starts.
     launcher = launch(_bound_guest(), prefix=_under(runtime))
-    launcher.wait_for("huge pages|hugetlbfs|phase: running")
+    launcher.wait_for(f"huge pages|hugetlbfs|{READY}")
     launcher.signal(signal.SIGTERM)
     launcher.wait()
     assert "seccomp" not in launcher.output
@@ -90,7 +86,7 @@ def test_numa_passthrough_that_the_profile_lets_through_comes_to_the_huge_pages(
 
 @every_runtime
 def test_passt_that_could_make_no_namespace_is_told_with_the_cure(runtime: str, launch: Launch) -> None:
-    vmi = _guest()
+    vmi = small_manifest(cores=1)
     vmi["spec"]["domain"]["devices"]["interfaces"] = [{"name": "lan", "passtBinding": {}}]
     vmi["spec"]["networks"] = [{"name": "lan", "pod": {}}]
     launcher = launch(vmi, prefix=_under(runtime))

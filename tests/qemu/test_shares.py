@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tests.faults.places import wait_until
-from tests.qemu.guests import Launcher, manifest
+from tests.qemu.guests import Launcher, manifest, small_manifest
 
 Launch = Callable[..., Launcher]
 
 
-def shared_vmi(words: str = "guest.exit=poweroff") -> dict[str, Any]:
-    vmi = manifest(cores=1, kernel_arguments=f"guest.share=data {words}")
+def shared(vmi: dict[str, Any]) -> dict[str, Any]:
+    """Return the guest's manifest with the folder."""
     vmi["spec"]["domain"]["devices"]["filesystems"] = [{"name": "data", "virtiofs": {}}]
     vmi["spec"]["volumes"] = [{"name": "data", "persistentVolumeClaim": {"claimName": "c"}}]
     return vmi
@@ -54,7 +54,11 @@ if os.geteuid() == 0:
     def test_a_guest_reads_and_writes_a_shared_folder_and_the_daemon_ends_with_it(
         launch: Launch, folder: Path, root: Path, tmp_path: Path
     ) -> None:
-        launcher = launch(shared_vmi(), "--volumes", str(tmp_path / "volumes"))
+        launcher = launch(
+            shared(manifest(cores=1, kernel_arguments="guest.share=data guest.exit=poweroff")),
+            "--volumes",
+            str(tmp_path / "volumes"),
+        )
         assert launcher.wait() == 0, launcher.output
         digest = hashlib.md5(b"hello", usedforsecurity=False).hexdigest()
         assert f"guest: share=data path=hello, world md5={digest}" in launcher.output
@@ -64,8 +68,7 @@ if os.geteuid() == 0:
     def test_the_daemon_keeps_off_the_vcpus_cpus(
         launch: Launch, folder: Path, root: Path, tmp_path: Path, two_cpus: tuple[int, int]
     ) -> None:
-        vmi = shared_vmi("guest.exit=button")
-        vmi["spec"]["domain"]["cpu"]["isolateEmulatorThread"] = True
+        vmi = shared(small_manifest(cores=1, isolate=True))
         launcher = launch(vmi, "--volumes", str(folder.parents[1]))
         launcher.wait_for("phase: running")
         allowed = {frozenset(os.sched_getaffinity(int(task.name))) for pid in daemons_of(root) for task in
@@ -82,14 +85,16 @@ if os.geteuid() == 0:
         template = tmp_path / "template.xml"
         text = (Path(__file__).parents[2] / "templates/domain/x86_64.xml").read_text()
         template.write_text(text.replace("<devices>", "<devices><emulator>/bin/false</emulator>"))
-        launcher = launch(shared_vmi(), "--volumes", str(folder.parents[1]), "--template", str(template))
+        launcher = launch(
+            shared(small_manifest(cores=1)), "--volumes", str(folder.parents[1]), "--template", str(template)
+        )
         assert launcher.wait() == 7, launcher.output
         assert "shared: " in launcher.output
         wait_until_gone(root)
 
 
 def test_a_folder_that_is_not_there_is_told_before_anything_is_started(launch: Launch, tmp_path: Path) -> None:
-    launcher = launch(shared_vmi(), "--volumes", str(tmp_path / "volumes"))
+    launcher = launch(shared(small_manifest(cores=1)), "--volumes", str(tmp_path / "volumes"))
     assert launcher.wait() == 3, launcher.output
     assert "spec.volumes[data]: " in launcher.output
     assert "is no folder: is the volume mounted, and no block device?" in launcher.output
