@@ -32,8 +32,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one worker, one after the other, the tests that change this machine: cpusets, mounts, daemons."""
+    """Keep in one worker, one after the other, what shares something of this machine.
+
+    The tests of `host` read what others change: cpusets, mounts. Each file of the others may have one guest or daemon
+    for several tests; what it changes is its own (a control group named for its process, mounts over its folder), or
+    it has a lock (tests/faults/huge_pages.py).
+    """
     for item in items:
         folder = item.path.parent.name
-        if folder in ("faults", "libvirt", "host"):
-            item.add_marker(pytest.mark.xdist_group("machine"))
+        if folder == "host":
+            item.add_marker(pytest.mark.xdist_group(folder))
+        if folder in ("faults", "libvirt"):
+            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.name}"))

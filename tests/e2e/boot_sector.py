@@ -35,9 +35,21 @@ _RESET_CONTROL, _FULL_RESET = 0xCF9, 0x06
 # Page directory: present, writable, of 4 MiB each.
 _DIRECTORY_AT, _BIG_PAGE, _PAGING = 0x10000, 0x83, 1 << 31
 _HALT = b"\xfb\xf4"
+_NUMERALS = "abcdefghijklmnop"
 _NEW_LINE = b"\r\n"
 # Read the key that has come, and write it (dh is the serial port's already).
 _ECHO = b"\xb2\xf8\xec\xee"
+# Write a byte once the serial port takes one (push ax; in al,dx; test; jnz; sti; hlt; jmp; pop ax; out; ret).
+_SEND = b"\x50\xba\xfd\x03\xec\xa8\x20\x75\x04" + _HALT + b"\xeb\xf7\x58\xb2\xf8\xee\xc3"
+# Have the timer's interrupt end a halt a thousand times a second (Intel's 8254: channel 0, its rate divided by 1193).
+_OFTEN = b"\xb0\x34\xe6\x43\xb0\xa9\xe6\x40\xb0\x04\xe6\x40"
+# Count in ebp, and write the number again and again, from its highest four bits on: 0 is `a`, 15 is `p`.
+_DIGITS = 56
+LINE_BYTES = _DIGITS + len(_NEW_LINE)
+_COUNT = b"\x66\x45\x66\x89\xe8\xb9" + struct.pack("<H", _DIGITS)
+_DIGIT = b"\x66\xc1\xc0\x04\x66\x50\x24\x0f\x04\x61\xe8\x11\x00\x66\x58\xe2\xef"
+_LINE = _COUNT + _DIGIT + b"\xb0\x0d\xe8\x08\x00\xb0\x0a\xe8\x03\x00"
+_TALK = b"\xb2\xf8\xec" + _OFTEN + b"\x66\x31\xed" + _LINE + b"\xe9" + struct.pack("<h", -(len(_LINE) + 3)) + _SEND
 # Segment 8: all of memory, for data.
 _DESCRIPTORS = bytes(8) + bytes.fromhex("ffff000000 92cf00")
 
@@ -47,14 +59,16 @@ class Sector:
     """What the guest does besides: the memory that it writes to, and after how many ticks it ends (0: when told to).
 
     One that is deaf says of the power button that it is pressed, and goes on. One that echoes sends back what it reads
-    on its console, as a terminal would, and is never busy. One that resets itself does so instead of powering off. One
-    that is silent does not say that it is ready.
+    on its console, as a terminal would, and is never busy; one that talks writes numbered lines from the first key on,
+    without end, and heeds nothing any more. One that resets itself does so instead of powering off. One that is silent
+    does not say that it is ready.
     """
 
     memory_bytes: int = 0
     ticks: int = 0
     is_deaf: bool = False
     echoes: bool = False
+    talks: bool = False
     resets: bool = False
     is_silent: bool = False
 
@@ -91,6 +105,14 @@ def boot_kernel(sector: Sector = Sector()) -> bytes:
     return (bytes(header) + move + go).ljust(2 * _SECTOR_BYTES, b"\0") + boot_sector(sector) + bytes(_SECTOR_BYTES)
 
 
+def number_of(line: str) -> int | None:
+    """Return the number of a line that a guest that talks has written, None where the line is not one, or not whole."""
+    first = line[:8]
+    if line != first * (_DIGITS // 8) or not set(first) <= set(_NUMERALS):
+        return None
+    return sum(_NUMERALS.index(digit) << 4 * place for place, digit in enumerate(reversed(first)))
+
+
 def _last_words(sector: Sector) -> str:
     if sector.is_deaf:
         return IGNORED
@@ -104,7 +126,7 @@ def _code(sector: Sector, ready: int, pressed: int, pointer: int) -> bytes:
     begin += _mov_dx(_PM1_ENABLE) + _mov_ax(_POWER_BUTTON) + b"\xef"
     # The timer's interrupt ends a halt 18 times a second.
     rest = b"\x84\xdb\x75\x02" + _HALT
-    answer = _ECHO if sector.echoes else _answer(pointer)
+    answer = _ECHO if sector.echoes else _TALK if sector.talks else _answer(pointer)
     key = _mov_dx(_LINE_STATUS) + b"\xec\xa8\x01\x74" + struct.pack("b", len(answer)) + answer
     button = _mov_dx(_PM1_STATUS) + b"\xed\xf6\xc4" + bytes([_POWER_BUTTON >> 8])
     turn = rest + key + button

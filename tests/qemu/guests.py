@@ -87,11 +87,13 @@ class Launcher:
     def wait_for(self, pattern: str, timeout_s: float = BOOT_TIMEOUT_S) -> str:
         """Wait for a line of the output; fail with all of the output where it does not come."""
         deadline = time.monotonic() + timeout_s
+        looked_at = 0
         with self._news:
             while True:
-                for line in self.lines:
+                for line in self.lines[looked_at:]:
                     if re.search(pattern, line):
                         return line
+                looked_at = len(self.lines)
                 left = deadline - time.monotonic()
                 if left <= 0 or not self._reader.is_alive():
                     break

@@ -22,9 +22,9 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 UUID_OF_DEMO = "c89d1344-ee03-5c55-99bd-5df16b72bea0"
 
 
-def _vmi(*pairs: Pair, **devices: object) -> dict[str, Any]:
+def _vmi(*pairs: Pair, cores: int = 1, **devices: object) -> dict[str, Any]:
     """Return the manifest of a demo guest with these disks and volumes, which ends by itself."""
-    vmi = manifest(kernel_arguments="guest.exit=poweroff", dedicated=False)
+    vmi = manifest(cores=cores, kernel_arguments="guest.exit=poweroff", dedicated=False)
     names = [f"disk{index}" for index in range(len(pairs))]
     disks = [{"name": name, **disk} for name, (disk, _) in zip(names, pairs, strict=True)]
     vmi["spec"]["domain"]["devices"] |= {"disks": disks, **devices}
@@ -62,6 +62,7 @@ def test_a_guest_sees_its_disks_with_their_sizes_serials_blocks_and_queues(launc
             {"hostDisk": {"path": str(tmp_path / "made.img"), "type": "DiskOrCreate", "capacity": "2Mi"}},
         ),
         ({"disk": {"bus": "virtio"}, "errorPolicy": "report"}, {"emptyDisk": {"capacity": "1Gi"}}),
+        cores=2,
         blockMultiQueue=True,
     )  # fmt: skip
     assert _report(launch(vmi)) == {

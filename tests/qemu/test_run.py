@@ -151,7 +151,7 @@ def test_qemus_death_is_a_crash_and_says_how(launch: Launch, number: signal.Sign
 
 @pytest.mark.parametrize(("option", "status"), [("poweroff", 0), ("panic", 8)])
 def test_a_guest_that_ends_by_itself_says_how(launch: Launch, option: str, status: int) -> None:
-    panics = manifest(kernel_arguments="guest.exit=panic")
+    panics = manifest(cores=1, kernel_arguments="guest.exit=panic")
     vmi = small_manifest(sector=Sector(ticks=1)) if option == "poweroff" else panics
     # A kernel that panics is heard of only through a device for that, which a guest has where it is asked for.
     vmi["spec"]["domain"]["devices"]["panicDevices"] = [{}]
