@@ -34,13 +34,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one worker, one after the other, what shares something of this machine.
 
-    The tests of `host` read what others change: cpusets, mounts. Each file of the others may have one guest or daemon
-    for several tests; what it changes is its own (a control group named for its process, mounts over its folder), or
-    it has a lock (tests/faults/huge_pages.py).
+    The tests of `host` read what they change, cpusets and mounts; those of `distribution` look at what is built once.
+    Of the others each file may have one guest or daemon for several tests; what it changes is its own (a control group
+    named for its process, mounts over its folder), or it has a lock (tests/faults/huge_pages.py).
     """
     for item in items:
         folder = item.path.parent.name
-        if folder == "host":
+        if folder in ("host", "distribution"):
             item.add_marker(pytest.mark.xdist_group(folder))
         if folder in ("faults", "libvirt"):
             item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.name}"))
