@@ -26,6 +26,8 @@ _JOBS = {
     "read_domain": "launcher.cli.domain_jobs",
     "tell_tags": "launcher.cli.tagging",
 }
+# Jobs that read the manifest, which may be standard input, and start no program.
+_READERS = ("load_guest",)
 # A signal that comes while a job takes long is seen so soon.
 STOP_INTERVAL_S = 0.1
 _GONE = "the process that reads the manifest is gone"
@@ -93,8 +95,11 @@ class Workshop:
         with suppress(BrokenPipeError):
             self._requests.close()
         self._results.close()
+        # Its programs, too, such as a qemu-img that would finish a disk which is being taken away. Once it is reaped
+        # its number may be somebody else's; the first of the two raises then.
         with suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)
         os.close(self._pidfd)
         with suppress(ChildProcessError):
             # Reaped already, by somebody who reaps everything.
@@ -123,6 +128,9 @@ def _work(asked: BinaryIO, answered: BinaryIO) -> None:
             job, arguments = pickle.load(asked)  # noqa: S301 - from our own parent
         except EOFError:
             return
+        if job not in _READERS:
+            # A group of its own, by which its programs are found; whoever may read a terminal has to be in the first.
+            os.setpgid(0, 0)
         pickle.dump(_do(job, arguments), answered)
         answered.flush()
         for module in _JOBS.values():

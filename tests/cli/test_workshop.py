@@ -14,6 +14,8 @@ from launcher.cli import workshop as workshop_module
 from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
 from launcher.errors import Fault, GuestDestroyed, InvalidVMI
+from tests.faults.places import wait_until
+from tests.processes import children_of, is_running
 
 EXAMPLE = str(Path(__file__).parent.parent.parent / "templates/examples/smallest.yaml")
 
@@ -91,3 +93,12 @@ def test_a_job_that_takes_for_ever_is_left_when_somebody_wants_the_end(workshop:
 def test_a_job_that_is_done_is_not_left(workshop: Workshop) -> None:
     workshop.begin("load_guest", EXAMPLE)
     assert workshop.finish(is_stopping=lambda: False).name == "smallest"
+
+
+def test_a_program_that_a_job_has_started_ends_with_the_workshop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(workshop_module._JOBS, "check_call", "subprocess")
+    with closing(Workshop()) as workshop:
+        workshop.begin("check_call", ["sleep", "3600"])
+        wait_until(lambda: bool(children_of(workshop.pid)), "the program is there")
+        (program,) = children_of(workshop.pid)
+    wait_until(lambda: not is_running(program), "the program has ended")
