@@ -14,6 +14,7 @@ from launcher.cli.output import complain, logged
 from launcher.cli.streams import open_missing_streams
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus, LauncherError
+from launcher.last import do_last, expect_the_end
 
 
 def command() -> NoReturn:
@@ -23,6 +24,7 @@ def command() -> NoReturn:
     take altogether (`make bench`); the kernel frees it at once. What is open by now was closed by whoever opened it.
     """
     open_missing_streams()
+    expect_the_end()
     try:
         status = main()
     except SystemExit as ended:
@@ -31,6 +33,7 @@ def command() -> NoReturn:
         # What cannot be written any more changes nothing of what was done.
         with suppress(OSError, ValueError):
             stream.flush()
+    do_last()
     os._exit(status)
 
 

@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,7 @@ from launcher.hypervisor.folders import open_root
 from launcher.hypervisor.probes import end_probes, is_probe
 from launcher.hypervisor.process import command_lines, daemons_users, is_below
 from launcher.hypervisor.shared_cache import take_from
+from launcher.last import at_last
 from launcher.sockets import listened_at
 from launcher.storage.layout import IMAGES_FOLDER
 
@@ -91,13 +93,14 @@ class LauncherRoot:
                 os.environ[name] = str(self.path / folder)
 
     def close(self) -> None:
-        """Remove what a QEMU that is gone left behind, and release the lock.
+        """Remove what a QEMU that is gone left behind, and release the lock: where the process ends, at its very end.
 
         The folders stay, and with them the logs and the cached capabilities of QEMU.
         """
         end_probes(self.path)
-        _sweep(self.path)
-        os.close(self._lock)
+        written = _records(self.path)
+        again = written if _sweep(self.path) else ()
+        at_last(partial(_let_go, self._lock, again))
 
 
 def check_driver_user() -> None:
@@ -122,12 +125,26 @@ def _check_length(root: Path) -> None:
         )
 
 
-def _sweep(root: Path) -> None:
+def _records(root: Path) -> tuple[Path, ...]:
+    """Return the files in which libvirt keeps its guests, each after the one that gets its name once it is whole."""
+    names = [path.name for path in (root / "run" / "qemu").glob("*.xml")]
+    return tuple(root / "run" / "qemu" / f"{name}{suffix}" for name in names for suffix in (".new", ""))
+
+
+def _let_go(lock: int, records: tuple[Path, ...]) -> None:
+    """Remove what libvirt has written of a guest that is no more since its records were removed; release the lock."""
+    for path in records:
+        with suppress(OSError):
+            path.unlink()
+    os.close(lock)
+
+
+def _sweep(root: Path) -> bool:
     """Remove what was made for a guest, and sockets, pid files and libvirt's records, where no QEMU of this root lives.
 
-    libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the launcher does not wait,
-    and of a launcher that was killed in the middle of a start it believes the records and asks for 30 s after a QEMU
-    that never was. A QEMU that lives keeps everything: the launcher adopts it.
+    Return whether none does. libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the
+    launcher does not wait, and of a launcher that was killed in the middle of a start it believes the records and asks
+    for 30 s after a QEMU that never was. A QEMU that lives keeps everything: the launcher adopts it.
     """
     state = root / "run" / "qemu"
     # A launcher that is killed while libvirt writes a record leaves that under the name it has until it is whole.
@@ -136,14 +153,17 @@ def _sweep(root: Path) -> None:
     records += (root / "etc" / "qemu").glob("*.xml")
     images = root / IMAGES_FOLDER
     sockets = _abandoned(root / "run")
-    if not (records or sockets or images.exists()) or _has_qemu(root):
-        return
+    if not (records or sockets or images.exists()):
+        return True
+    if _has_qemu(root):
+        return False
     remove_images(root)
     for path in (*records, *sockets):
         with suppress(OSError):
             path.unlink()
     for folder in (root / "lib" / "qemu").glob("domain-*"):
         remove_tree(folder)
+    return True
 
 
 def _abandoned(folder: Path) -> tuple[Path, ...]:

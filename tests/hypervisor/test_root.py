@@ -114,6 +114,40 @@ def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) 
     assert ([path.exists() for path in left], [path.exists() for path in kept]) == ([False] * 5, [True] * 2)
 
 
+# What a process does that ends with its root; meanwhile a thread of libvirt's writes once more, and would again.
+_ENDS = """
+import sys
+from pathlib import Path
+from launcher.hypervisor.root import LauncherRoot
+from launcher.last import do_last, expect_the_end
+expect_the_end()
+root = LauncherRoot(Path(sys.argv[1]))
+records = [Path(sys.argv[1], "run/qemu", name) for name in ("g.xml", "g.xml.new")]
+records[0].parent.mkdir(parents=True, exist_ok=True)
+records[0].touch()
+root.close()
+print(records[0].exists())
+try:
+    LauncherRoot(Path(sys.argv[1]))
+except Exception as error:
+    print(type(error).__name__)
+for record in records:
+    record.touch()
+do_last()
+try:
+    records[0].touch()
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_nothing_is_left_that_libvirt_writes_while_the_process_ends(short: Path) -> None:
+    ended = subprocess.run([sys.executable, "-c", _ENDS, str(short)], capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines() == ["False", "HypervisorError", "Too many open files"]
+    assert not list((short / "run/qemu").iterdir())
+    LauncherRoot(short).close()
+
+
 def test_what_a_start_left_that_was_cut_short_is_removed_before_libvirt_believes_it(short: Path) -> None:
     left = _left_by_qemu(short)
     LauncherRoot(short).close()
