@@ -96,6 +96,10 @@ class PageSupply(Struct, frozen=True, kw_only=True):
         """Count the guest cores, at most `room`, whose share of the pages is free on the node."""
         return next((count for count in range(room, 0, -1) if self.most(node, count) is not None), 0)
 
+    def most_cores_rounded_up(self, node: int) -> int:
+        """Count the guest cores whose exact share of the pages is free on the node."""
+        return self.free_on(node) * self.guest_cores // self.pages
+
     def suffices(self, guest_cores: Mapping[int, int]) -> bool:
         """Tell whether so many guest cores on each node can be given all pages together, and at least one each."""
         used = [(node, count) for node, count in guest_cores.items() if count]

@@ -52,6 +52,13 @@ def test_of_many_sets_of_nodes_those_are_looked_at_whose_caches_hold_most(
     assert values(place(case.cpus, case.topology, case.housekeeping).score) <= expected
 
 
+@pytest.mark.parametrize("number", [1019, 1827, 8430, 8682, 8750, 9085, 9734])
+def test_what_a_search_along_lines_left_worse_than_on_record_is_as_good(number: int) -> None:
+    _, case = random_case(number)
+    record = _RECORD.read_text().splitlines()[number].split()
+    assert values(place(case.cpus, case.topology, case.housekeeping).score) <= tuple(int(value) for value in record)
+
+
 @pytest.mark.parametrize("number", range(300, 400))
 def test_no_term_is_less_than_its_bound_and_what_is_called_optimal_has_no_gap(number: int) -> None:
     _, case = random_case(number)
@@ -80,7 +87,7 @@ def test_housekeeping_stays_off_the_vcpus_cores_where_pages_are_short(number: in
 @pytest.mark.parametrize(
     ("number", "crossings"),
     [
-        pytest.param(7, 24, id="16x4"),
+        pytest.param(7, 25, id="16x4"),
         pytest.param(28, 19, id="EPYC 8x8"),
         pytest.param(80, 6, id="Genoa NPS4"),
     ],
@@ -100,6 +107,24 @@ def test_a_placement_with_all_that_the_pages_allow_is_proved() -> None:
     assert least == values(placement.score)
     without = least_terms(case.cpus, case.topology, case.housekeeping, placement.score)
     assert without < least
+
+
+@pytest.mark.parametrize(
+    ("number", "expected"),
+    [
+        pytest.param(45, (0, 0, 0, 3, 4, 12), id="EPYC 8x4, five housekeeping CPUs"),
+        pytest.param(46, (0, 38, 0, 2, 3, 18), id="ARM 4x8"),
+        pytest.param(58, (0, 0, 0, 1, 2, 7), id="Genoa NPS1, eight housekeeping CPUs"),
+        pytest.param(98, (0, 32, 0, 1, 2, 17), id="ARM 2x16"),
+        pytest.param(112, (0, 0, 0, 1, 6, 9), id="EPYC 8x4, an emulator"),
+        pytest.param(115, (0, 0, 0, 1, 3, 0), id="SNC2, seven housekeeping CPUs"),
+    ],
+)
+def test_caches_are_chosen_with_the_guest_cores_of_nodes_short_of_pages(number: int, expected: tuple[int, ...]) -> None:
+    _, paged = random_paged_case(number)
+    placement = paged.placement()
+    assert placement is not None
+    assert values(placement.score) <= expected
 
 
 @pytest.mark.parametrize("number", [1, 8, 17, 24])

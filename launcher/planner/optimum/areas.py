@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.ground import ENDLESS, Ground, tried
+from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.mend import mended
 from launcher.planner.optimum.nodes import SETS, Nodes, candidates, node_sets, set_count
-from launcher.planner.optimum.offers import FIELD
 from launcher.planner.optimum.search import Search
 from launcher.planner.optimum.states import Goal, Item
 
@@ -57,7 +56,7 @@ class _Areas(Struct):
         settled = ground.market.settle(self._each_divided(rough)) or rough
         first = min(settled, rough, key=ground.crossed_by)
         found, is_least = self._best_of(self._attempt(searches), least, first)
-        return found, is_least and are_all
+        return (found, are_all) if is_least else (mended(found, ground), False)
 
     def _searches(self, rough: Settled) -> tuple[list[tuple[int, Search]], bool]:
         """Prepare the search of each set of nodes that may do, those that are known to do first."""
@@ -157,8 +156,14 @@ class _Areas(Struct):
         """Divide each group of nodes by itself, with as much housekeeping on it as it has."""
         groups: list[Group] = []
         for group, sockets in settled.groups:
-            groups += self._known(group, sockets, sum(settled.reservations[index].cpus for index in group))
+            members = self._with_all_of_capped(group)
+            groups += self._known(members, sockets, sum(settled.reservations[index].cpus for index in members))
         return groups
+
+    def _with_all_of_capped(self, group: Group) -> Group:
+        """Put back what the nodes that may give less were left with: other areas of theirs may do better."""
+        capped = self.ground.nodes_of(group) & set(self.ground.caps.most)
+        return tuple(sorted({*group, *(index for node in capped for index in self.ground.of_node(node))}))
 
     def _known(self, group: Group, sockets: int, reserved: int) -> list[Group]:
         key = group, sockets, reserved
@@ -170,25 +175,14 @@ class _Areas(Struct):
         if len(group) == 1 or self.effort.steps <= 0:
             return [group]
         ground = self.ground
-        topology = replace(ground.topology, sockets=sockets)
-        market = replace(
-            ground.plain,
-            areas=group,
-            topology=topology,
-            housekeeping=reserved,
-            effort=Effort(steps=ENDLESS),
-            known={},
-            parts={},
-        )
-        whole = market.settle([group])
-        if whole is None:
+        found = ground.part(group, sockets, reserved)
+        if found is None:
             return [group]
-        market = replace(market, price=whole.price | ((1 << FIELD) - 1), known={}, parts={})
-        search, nodes = ground.search_areas(ground.area_items(group), market), len(ground.nodes_of(group)) - 1
-        effort = Effort(steps=min(ground.effort(_GROUP_EFFORT).steps, self.effort.steps))
-        given = effort.steps
-        found, _ = self._best_of(
+        search, whole = found
+        nodes, effort = len(ground.nodes_of(group)) - 1, Effort(steps=ground.effort(_GROUP_EFFORT).steps)
+        effort.steps = given = min(effort.steps, self.effort.steps)
+        best, _ = self._best_of(
             lambda most, parts: tried(search, Goal(most, nodes), effort, parts), search.least(), whole
         )
         self.effort.charge(given - effort.steps)
-        return [own for own, _ in found.groups]
+        return [own for own, _ in best.groups]

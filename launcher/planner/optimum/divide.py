@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from launcher.planner.optimum.areas import divide_areas
-from launcher.planner.optimum.ground import Ground, dislike, survey
+from launcher.planner.optimum.ground import Ground
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.nodes import divide_nodes
 from launcher.planner.optimum.supply import Area
+from launcher.planner.optimum.survey import dislike, survey
 from launcher.vmi.guest import Topology
 
 
@@ -23,9 +24,11 @@ class Division(Struct, frozen=True, kw_only=True):
     sure: int
 
 
-def divide(areas: Sequence[Area], topology: Topology, housekeeping: int) -> Division:
-    """Divide the areas into groups with the least terms 1 to 6."""
-    ground = survey(areas, topology, housekeeping)
+def divide(areas: Sequence[Area], topology: Topology, housekeeping: int, most: Mapping[int, int]) -> Division | None:
+    """Divide the areas into groups with the least terms 1 to 6; `most` and None as `survey` has them."""
+    ground = survey(areas, topology, housekeeping, most)
+    if ground is None:
+        return None
     nodes = divide_nodes(ground)
     dislike(ground, _load(ground, nodes.settled))
     settled, is_least = divide_areas(ground, nodes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from math import ceil
 
 from msgspec import Struct
@@ -38,19 +38,14 @@ class Estimate(Struct, frozen=True, kw_only=True):
         by_size = sorted(((high, index) for index, (_, high) in enumerate(sizes)), reverse=True)
         return Estimate(socket=socket, extra=most, highs=by_size, base=base, savings=sorted(savings, reverse=True))
 
-    def crossings(self, items: Iterable[int], slack: int, opened: int = 0) -> int:
-        """Return the least crossings of these items when so many CPUs may stay without a vCPU.
-
-        `opened` CPUs are of a group that is to be closed with some of them.
-        """
-        inside = set(items)
+    def crossings(self, inside: Collection[int], slack: int) -> int:
+        """Return the least crossings of these items when so many CPUs may stay without a vCPU."""
         need = sum(high for high, index in self.highs if index in inside) - slack
-        groups = max(0, (need + opened + self.extra) // self.socket - (opened > 0))
+        groups = max(0, (need + self.extra) // self.socket)
         return max(self.fewest(inside, slack) - groups, self._by_weight(inside, slack))
 
-    def fewest(self, items: Iterable[int], slack: int) -> int:
+    def fewest(self, inside: Collection[int], slack: int) -> int:
         """Count how many of the items are used at least."""
-        inside = set(items)
         highs = [high for high, index in self.highs if index in inside]
         need, used = sum(highs) - slack, 0
         for high in highs:

@@ -7,23 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.planner.optimum.estimate import Estimate
 from launcher.planner.optimum.groups import Market, Settled
-from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
+from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.reserve import reservations
 from launcher.planner.optimum.search import Search
 from launcher.planner.optimum.states import Goal, Groups, Item
-from launcher.planner.optimum.stock import Regime
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
-# With more housekeeping CPUs than this on more areas than that, only some ways are followed.
-_MANY_CPUS = 9
-_MANY_AREAS = 16
-_FEW = 3
-_ALL = 1 << 30
+# Every way of housekeeping is followed.
+ALL = 1 << 30
 # The least effort that an attempt is given.
 _LEAST_EFFORT = 1_000
 # Guests of more vCPUs than this that use every CPU get a third of the effort: each step takes longer.
@@ -40,6 +36,11 @@ class Ground(Struct, frozen=True, kw_only=True):
     plain: Market
     low: Sequence[int]
     high: Sequence[int]
+    # The areas of each node, ascending, and what tells each area from others.
+    members: Mapping[int, Sequence[int]]
+    shapes: Sequence[object]
+    # The CPUs of each node beyond what it may give.
+    surplus: Mapping[int, int]
 
     @property
     def topology(self) -> Topology:
@@ -59,7 +60,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     @property
     def is_narrow(self) -> bool:
         """Tell whether only some ways of housekeeping are followed."""
-        return self.market.few < _ALL
+        return self.market.few < ALL
 
     def effort(self, steps: int) -> Effort:
         """Return so much effort, for a large guest that uses every CPU less."""
@@ -67,13 +68,26 @@ class Ground(Struct, frozen=True, kw_only=True):
         is_exact = cpus == self.needed + self.market.housekeeping
         return Effort(steps=steps // 3 if is_exact and self.needed > _LARGE else steps)
 
+    @property
+    def caps(self) -> Caps:
+        """What nodes may carry."""
+        return self.market.caps
+
+    @property
+    def spare(self) -> int:
+        """The CPUs that no vCPU needs, of those that nodes may give."""
+        return sum(self.high) - sum(self.surplus.values()) - self.needed
+
+    def _room(self, members: Iterable[int]) -> int:
+        return sum(self.high[index] for index in members)
+
     def nodes(self) -> list[int]:
         """List the nodes, ascending."""
-        return sorted({area.node for area in self.areas})
+        return list(self.members)
 
-    def of_node(self, node: int) -> list[int]:
+    def of_node(self, node: int) -> Sequence[int]:
         """List the areas of a node."""
-        return [index for index, area in enumerate(self.areas) if area.node == node]
+        return self.members[node]
 
     def nodes_of(self, group: Iterable[int]) -> set[int]:
         """Return the nodes on which these areas lie."""
@@ -91,15 +105,13 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Count the caches that settled groups cross."""
         return self.crossed(group for group, _ in settled.groups)
 
-    def _shape(self, area: int) -> tuple[object, ...]:
-        return tuple(sorted(offer[:4] for offer in self.market.offers[area]))
-
     def node_item(self, node: int) -> Item:
         """Sum a node up as one item; whole nodes are searched as if they lay on one."""
         members = self.of_node(node)
-        low, high = sum(self.low[index] for index in members), sum(self.high[index] for index in members)
+        low, high = sum(self.low[index] for index in members), self.caps.limit(node, self._room(members))
+        low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
         extra = high % self.topology.threads
-        kind = tuple(sorted((self.low[index], self.high[index], self._shape(index)) for index in members))
+        kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
         high -= extra
         return Item(number=node, node=-1, low=min(low, high), high=high, kind=kind, cache=node, extra=extra)
 
@@ -111,7 +123,11 @@ class Ground(Struct, frozen=True, kw_only=True):
                 node=self.areas[index].node + 1,
                 low=self.low[index],
                 high=self.high[index],
-                kind=self._shape(index),
+                kind=(
+                    self.shapes[index],
+                    self.surplus[self.areas[index].node],
+                    self.areas[index].node in self.caps.full,
+                ),
                 cache=self.cache_of(index),
             )
             for index in sorted(members, key=lambda i: (self.areas[i].node, -self.high[i], i))
@@ -126,7 +142,30 @@ class Ground(Struct, frozen=True, kw_only=True):
     def search_areas(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of areas."""
         members = [(item.number,) for item in items]
-        return self._search(items, members, market, part=1 if self.extra else self.topology.threads)
+        part = 1 if self.extra else self.topology.threads
+        surplus = {item.node: self.surplus[item.node - 1] for item in items}
+        return self._search(items, members, market, part=part, surplus=surplus if self.caps.most else None)
+
+    def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
+        """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.
+
+        Return them as one group, too; None where they cannot be one.
+        """
+        topology = replace(self.topology, sockets=sockets)
+        market = replace(
+            self.plain,
+            areas=areas,
+            topology=topology,
+            housekeeping=reserved,
+            effort=Effort(steps=ENDLESS),
+            known={},
+            parts={},
+        )
+        whole = market.settle([tuple(areas)])
+        if whole is None:
+            return None
+        market = replace(market, price=whole.price | ((1 << FIELD) - 1), known={}, parts={})
+        return self.search_areas(self.area_items(areas), market), whole
 
     def _search(
         self,
@@ -136,6 +175,7 @@ class Ground(Struct, frozen=True, kw_only=True):
         *,
         extra: int = 0,
         part: int = 0,
+        surplus: Mapping[int, int] | None = None,
     ) -> Search:
         def areas_of(group: Iterable[int]) -> tuple[int, ...]:
             return tuple(sorted(index for member in group for index in members[member]))
@@ -143,7 +183,11 @@ class Ground(Struct, frozen=True, kw_only=True):
         def settles(groups: Groups) -> Settled | None:
             return market.settle([areas_of(group) for group in groups])
 
+        has_price = market.housekeeping or self.caps.most or market.price >> (3 * FIELD)
+
         def price_of(group: Sequence[int]) -> int | None:
+            if not has_price:
+                return 0
             return min((offer.price for offer in market.group(areas_of(group))), default=None)
 
         size = market.socket
@@ -163,8 +207,11 @@ class Ground(Struct, frozen=True, kw_only=True):
                 usual=Estimate.of(sizes, size, max(0, slack), odd, extra),
                 every=Estimate.of(all_sizes, size, max(0, raw), 0, 0) if extra else None,
                 spanning=len(caches) < len(items),
+                socket=size if part else 0,
             ),
-            lossless=not market.housekeeping,
+            surplus=surplus or {},
+            full=frozenset(node + 1 for node in self.caps.full),
+            lossless=not market.housekeeping and not self.caps.most,
             extra=extra,
             part=part,
         )
@@ -184,62 +231,3 @@ def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settl
     search.market.effort = Effort(steps=ENDLESS)
     effort.charge(given - own.steps)
     return found, ended
-
-
-def survey(areas: Sequence[Area], topology: Topology, housekeeping: int) -> Ground:
-    """Find the regime, the first in which all areas together hold the guest, the least price, and each area's part."""
-    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
-    narrow = housekeeping > _MANY_CPUS and len(areas) > _MANY_AREAS
-    everything = tuple(range(len(areas)))
-    for regime in Regime:
-        offers = [offers_of(i, options[i], regime, topology.threads, is_narrow=narrow) for i in everything]
-        market = Market(
-            offers=[without_areas(own) for own in offers],
-            nodes=[area.node for area in areas],
-            topology=topology,
-            housekeeping=housekeeping,
-            areas=everything,
-            effort=Effort(steps=ENDLESS),
-            few=_FEW if narrow else _ALL,
-        )
-        whole = [offer for offer in market.group(everything) if offer.housekeeping == housekeeping]
-        prices = [offer.price for offer in whole if offer.low <= topology.sockets <= offer.high]
-        if prices:
-            return _ground(areas, market, offers, min(prices) | ((1 << FIELD) - 1))
-    raise AssertionError("all areas together hold the guest")
-
-
-def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Offer]], price: int) -> Ground:
-    most = price & ((1 << (3 * FIELD)) - 1)
-    good = [[offer for offer in own if offer.price <= most] or own for own in market.offers]
-    high = [max(offer.high for offer in own) for own in good]
-    spare = sum(high) - market.topology.vcpus
-    low = [max(min(offer.low for offer in own), most - spare) for own, most in zip(good, high, strict=True)]
-    return Ground(
-        areas=areas,
-        market=replace(market, offers=offers, price=price, known={}, parts={}),
-        plain=replace(market, price=price, known={}, parts={}),
-        low=low,
-        high=high,
-    )
-
-
-def dislike(ground: Ground, load: Mapping[int, int]) -> None:
-    """Weigh ties for this many vCPUs on each node: housekeeping goes where most are."""
-    most = max(load.values())
-    for market in (ground.market, ground.plain):
-        market.known.clear()
-        market.parts.clear()
-        market.offers = [
-            [
-                _weighed(offer, index, len(ground.areas), away=load.get(ground.areas[index].node, 0) < most)
-                for offer in own
-            ]
-            for index, own in enumerate(market.offers)
-        ]
-
-
-def _weighed(offer: Offer, position: int, areas: int, *, away: bool) -> Offer:
-    """Dislike housekeeping away from the node with most vCPUs, then on the first areas, then vCPUs on the last."""
-    reserved = offer.housekeeping * (away << AWAY | (areas - position) << FIELD)
-    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from msgspec import Struct, field
 
+from launcher.planner.optimum.caps import Caps, Part, Wanted, cpus_of, needed, shared, trimmed, usable
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, joined, undominated, without_areas
 from launcher.planner.optimum.reserve import Reservation
+from launcher.planner.optimum.stock import Stock
 from launcher.vmi.guest import Topology
 
 
 class Settled(Struct, frozen=True, kw_only=True):
-    """Groups with their guest sockets, every area's reservation, and how much of the housekeeping is disliked."""
+    """Groups with their guest sockets, every area's reservation, and how much of the housekeeping is disliked.
+
+    `kept` is what vCPUs may use of areas on capped nodes.
+    """
 
     groups: tuple[tuple[tuple[int, ...], int], ...]
     reservations: dict[int, Reservation]
     price: int
     dislike: int
+    kept: dict[int, Stock] = field(default_factory=dict)
 
 
 class Market(Struct):
@@ -32,6 +39,7 @@ class Market(Struct):
     areas: Sequence[int]
     effort: Effort
     price: int = 1 << 100
+    caps: Caps = field(default_factory=Caps)
     # Offers that are followed for one number of housekeeping CPUs.
     few: int = 1 << 30
     known: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
@@ -83,7 +91,15 @@ class Market(Struct):
         total: list[Offer] = list(self.offers[areas[0]])
         for area in areas[1:]:
             total = joined(total, self.offers[area], self.limits, self.effort)
-        return total
+        return self._capped(total, areas) if self.caps.most else total
+
+    def _capped(self, offers: Iterable[Offer], areas: Sequence[int]) -> list[Offer]:
+        """Let areas of one node give no more than it may, and a whole node that is full no less."""
+        node = self.nodes[areas[0]]
+        is_full = node in self.caps.full and len(areas) == self.nodes.count(node)
+        low = self.caps.most[node] if is_full else 0
+        limited = [offer._replace(low=max(low, offer.low), high=self.caps.limit(node, offer.high)) for offer in offers]
+        return undominated(offer for offer in limited if offer.low <= offer.high)
 
     def _whole_cores(self, offers: Iterable[Offer]) -> list[Offer]:
         """Let a node that shares sockets with others give whole guest cores, or more at the price of term 1."""
@@ -125,7 +141,7 @@ class Market(Struct):
         best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)
 
-    def _settled(self, groups: Sequence[tuple[int, ...]], best: Offer) -> Settled:
+    def _settled(self, groups: Sequence[tuple[int, ...]], best: Offer) -> Settled | None:
         reservations: dict[int, Reservation] = {}
         used: set[int] = set()
         bounds: dict[tuple[int, ...], tuple[int, int]] = {}
@@ -141,6 +157,8 @@ class Market(Struct):
                     reservation, is_used = cast(tuple[Reservation, bool], chosen)
                     reservations[cast(int, key)] = reservation
                     used |= {cast(int, key)} if is_used else set()
+        if self.caps.most:
+            return self._settled_within_caps(groups, best, reservations, used, [bounds[group] for group in groups])
         extra = self.topology.sockets - sum(low for low, _ in bounds.values())
         counts = []
         for group in groups:
@@ -154,3 +172,51 @@ class Market(Struct):
             price=best.price,
             dislike=best.dislike,
         )
+
+    def _settled_within_caps(
+        self,
+        groups: Sequence[tuple[int, ...]],
+        best: Offer,
+        reservations: dict[int, Reservation],
+        used: set[int],
+        bounds: Sequence[tuple[int, int]],
+    ) -> Settled | None:
+        """Share the sockets out so that no node carries more than it may, and one that is full no less."""
+        threads, stocks = self.topology.threads, dict[int, Stock]()
+        parts: list[dict[int, Part]] = []
+        for group in groups:
+            own: dict[int, Part] = defaultdict(Part)
+            for area in group:
+                regime = self.caps.regimes[self.nodes[area]]
+                stocks[area] = usable(reservations[area].stock, regime) if area in used else Stock()
+                own[self.nodes[area]].must += needed(stocks[area], regime, threads)
+                own[self.nodes[area]].can += cpus_of(stocks[area], threads)
+            for part in own.values():
+                part.can -= part.can % threads
+            parts.append(own)
+        counts = shared(bounds, parts, self.caps.most, Wanted(self.topology.sockets, self.socket))
+        if counts is None or not self._are_full(parts):
+            return None
+        kept: dict[int, Stock] = {}
+        for group, own in zip(groups, parts, strict=True):
+            for node, part in own.items():
+                if node in self.caps.most:
+                    here = {area: stocks[area] for area in group if self.nodes[area] == node}
+                    kept.update(trimmed(here, part.taken, threads))
+        return Settled(
+            groups=tuple(
+                (tuple(area for area in group if area in used and kept.get(area, stocks[area]) != Stock()), count)
+                for group, count in zip(groups, counts, strict=True)
+                if count
+            ),
+            reservations=reservations,
+            price=best.price,
+            dislike=best.dislike,
+            kept=kept,
+        )
+
+    def _are_full(self, parts: Sequence[Mapping[int, Part]]) -> bool:
+        """Tell whether nodes carry as much as they must."""
+        here = {self.nodes[area] for area in self.areas}
+        carried = {node: sum(own[node].taken for own in parts if node in own) for node in self.caps.full & here}
+        return all(cpus == self.caps.most[node] for node, cpus in carried.items())

@@ -76,7 +76,7 @@ def _uses(stock: Stock, base: Stock, regime: Regime, threads: int) -> Iterator[t
         case Regime.PLENTY:
             yield 0, threads * stock.whole, 0
         case Regime.BESIDE:
-            yield threads * stock.whole, threads * stock.wholes, base.whole - stock.whole
+            yield threads * stock.whole, threads * stock.wholes, threads * (base.whole - stock.whole)
         case Regime.SPLIT:
             price = (base.wholes - stock.wholes) << FIELD | threads * stock.whole_beside
             low = threads * stock.wholes

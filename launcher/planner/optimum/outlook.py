@@ -7,7 +7,8 @@ together; with a price for each instead, every node chooses by itself, and the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import ceil
 from typing import NamedTuple
 
@@ -33,14 +34,15 @@ class Way(NamedTuple):
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
-    """For a few prices (of a CPU, of a part) what each item's node costs at least, divided among its items."""
+    """For a few prices (of a CPU, of a part) what each whole node costs at least, and the items that it has."""
 
     prices: Sequence[tuple[float, float]]
-    shares: Sequence[Sequence[float]]
+    costs: Sequence[Mapping[int, float]]
+    items: Mapping[int, int]
 
     @staticmethod
     def of(items: Sequence[Item], socket: int, threads: int, slack: int, nodes: int) -> Outlook | None:
-        """Weigh the items, numbered from 0, for so many CPUs that may stay without a vCPU and nodes crossed.
+        """Weigh the items for so many CPUs that may stay without a vCPU and nodes crossed.
 
         A part of a group that other nodes complete has whole guest cores of so many `threads`. None where that is no
         help.
@@ -50,18 +52,21 @@ class Outlook(Struct, frozen=True, kw_only=True):
             members.setdefault(item.node, []).append(item)
         if len(members) == 1 or max(len(own) for own in members.values()) > _MOST_ITEMS:
             return None
-        menus = [(own, undominated(ways(own, socket, threads))) for own in members.values()]
-        rated = sorted(
-            (_weighed(menus, prices, len(items), slack, nodes) for prices in _all_prices()), key=lambda one: -one[0]
-        )[:_KEPT]
-        return Outlook(prices=[prices for _, prices, _ in rated], shares=[shares for _, _, shares in rated])
+        menus = {node: undominated(ways(own, socket, threads)) for node, own in members.items()}
+        rated = sorted((_weighed(menus, prices, slack, nodes) for prices in _all_prices()), key=lambda one: -one[0])
+        return Outlook(
+            prices=[prices for _, prices, _ in rated[:_KEPT]],
+            costs=[costs for _, _, costs in rated[:_KEPT]],
+            items={node: len(own) for node, own in members.items()},
+        )
 
     def crossings(self, items: Iterable[Item], slack: int, nodes: int) -> int:
-        """Return the least crossings of the items, which are whole nodes."""
-        numbers = [item.number for item in items]
+        """Return the least crossings of those nodes that are whole among the items."""
+        counts = Counter(item.node for item in items)
+        whole = [node for node, count in counts.items() if count == self.items[node]]
         halves = max(
-            sum(share[number] for number in numbers) - cpu * slack - part * 2 * nodes
-            for (cpu, part), share in zip(self.prices, self.shares, strict=True)
+            sum(costs[node] for node in whole) - cpu * slack - part * 2 * nodes
+            for (cpu, part), costs in zip(self.prices, self.costs, strict=True)
         )
         return max(0, ceil(halves / 2 - _ROUNDING))
 
@@ -71,20 +76,11 @@ def _all_prices() -> Iterator[tuple[float, float]]:
 
 
 def _weighed(
-    menus: Sequence[tuple[Sequence[Item], Sequence[Way]]],
-    prices: tuple[float, float],
-    count: int,
-    slack: int,
-    nodes: int,
-) -> tuple[float, tuple[float, float], Sequence[float]]:
+    menus: Mapping[int, Sequence[Way]], prices: tuple[float, float], slack: int, nodes: int
+) -> tuple[float, tuple[float, float], Mapping[int, float]]:
     cpu, part = prices
-    shares, total = [0.0] * count, 0.0
-    for own, menu in menus:
-        least = min(way.halves + cpu * way.idle + part * way.parts for way in menu)
-        total += least
-        for item in own:
-            shares[item.number] = least / len(own)
-    return total - cpu * slack - part * 2 * nodes, prices, shares
+    costs = {node: min(way.halves + cpu * way.idle + part * way.parts for way in menu) for node, menu in menus.items()}
+    return sum(costs.values()) - cpu * slack - part * 2 * nodes, prices, costs
 
 
 def ways(items: Sequence[Item], socket: int, threads: int) -> Iterator[Way]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from msgspec import Struct
@@ -41,6 +41,15 @@ class Placement(Struct, frozen=True, kw_only=True):
     sure: int = 0
 
 
+class _Guest(Struct, frozen=True, kw_only=True):
+    """What is placed, the guest cores that nodes carry at most, and steps of seating it guest core by guest core."""
+
+    topology: Topology
+    housekeeping: int
+    most_cores: Mapping[int, int]
+    untangling: int
+
+
 def place(
     cpus: Iterable[CPU], topology: Topology, housekeeping: int, untangling: int = _UNTANGLING_EFFORT
 ) -> Placement:
@@ -50,23 +59,41 @@ def place(
     lowest CPU numbers. The result depends on the set of CPUs alone. The caller makes sure that there are vCPUs +
     housekeeping CPUs.
     """
+    placement = place_within(cpus, topology, housekeeping, {}, untangling)
+    if placement is None:
+        raise AssertionError("all areas together hold the guest")
+    return placement
+
+
+def place_within(
+    cpus: Iterable[CPU],
+    topology: Topology,
+    housekeeping: int,
+    most_cores: Mapping[int, int],
+    untangling: int = _UNTANGLING_EFFORT,
+) -> Placement | None:
+    """Place as `place` does, with at most so many guest cores on nodes; with any such limit none lies on two nodes.
+
+    None where there is no such placement.
+    """
+    guest = _Guest(topology=topology, housekeeping=housekeeping, most_cores=most_cores, untangling=untangling)
     cores = free_cores(cpus)
-    best = _best(cores, topology, housekeeping, untangling)
-    return _on_separate_cores(best, cores, topology, housekeeping, untangling) if topology.threads == 1 else best
+    best = _best(cores, guest)
+    return best if best is None or topology.threads > 1 else _on_separate_cores(best, cores, guest)
 
 
-def _on_separate_cores(
-    best: Placement, cores: Sequence[Core], topology: Topology, housekeeping: int, untangling: int
-) -> Placement:
+def _on_separate_cores(best: Placement, cores: Sequence[Core], guest: _Guest) -> Placement:
     """Look for a placement as good in which no two vCPUs share a host core; a heuristic where cores are scarce."""
     is_apart = len({cpu.core for cpu in best.vcpus}) == len(best.vcpus)
-    if is_apart or len(cores) < topology.vcpus + housekeeping:
+    if is_apart or len(cores) < guest.topology.vcpus + guest.housekeeping:
         return best
-    apart = _best(free_cores(core.cpus[0] for core in cores), topology, housekeeping, untangling)
+    apart = _best(free_cores(core.cpus[0] for core in cores), guest)
+    if apart is None:
+        return best
     kept = {cpu.core for cpu in apart.housekeeping}
     # As few of the cores that housekeeping has to itself as it needs.
-    reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[:housekeeping]
-    found = replace(scored(apart.vcpus, reserved, topology), sure=best.sure)
+    reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[: guest.housekeeping]
+    found = replace(scored(apart.vcpus, reserved, guest.topology), sure=best.sure)
     return found if (found.score, _away(found)) <= (best.score, _away(best)) else best
 
 
@@ -77,11 +104,17 @@ def _away(placement: Placement) -> int:
     return sum(vcpus[cpu.node] < most for cpu in placement.housekeeping)
 
 
-def _best(cores: Sequence[Core], topology: Topology, housekeeping: int, untangling: int) -> Placement:
+def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
+    topology, housekeeping, most_cores = guest.topology, guest.housekeeping, guest.most_cores
     areas = fine_areas(cores)
-    division = divide(areas, topology, housekeeping)
+    most = {node: topology.threads * count for node, count in most_cores.items()}
+    division = divide(areas, topology, housekeeping, most)
+    if division is None:
+        return None
     reserved = [reserve(area, division.settled.reservations[index].takes) for index, area in enumerate(areas)]
     shelves = [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
+    kept = division.settled.kept
+    shelves = [shelf.within(kept[index]) if index in kept else shelf for index, shelf in enumerate(shelves)]
     sockets = [
         socket
         for group, count in division.settled.groups
@@ -90,11 +123,15 @@ def _best(cores: Sequence[Core], topology: Topology, housekeeping: int, untangli
     best = _placement(sockets, reserved, topology)
     if values(best.score)[3:] <= division.terms:
         return replace(best, sure=division.sure)
+
+    def accepts(by_node: Mapping[int, int]) -> bool:
+        return all(count <= most_cores.get(node, count) for node, count in by_node.items())
+
     found, ended = [best], False
     with suppress(TooLong):
-        effort = Effort(steps=untangling)
+        effort = Effort(steps=guest.untangling)
         for other in _reserved_otherwise(areas, topology, housekeeping, best.score):
-            found += _untangled(areas, other, topology, effort)
+            found += _untangled(areas, other, topology, effort, accepts if most_cores else None)
             if values(found[-1].score)[3:] <= division.terms:
                 break
         ended = not housekeeping

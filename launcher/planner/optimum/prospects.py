@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from math import ceil
 
 from msgspec import Struct
 
 from launcher.planner.optimum.estimate import Estimate
 from launcher.planner.optimum.outlook import Outlook
 from launcher.planner.optimum.states import State
+
+_TWO_THIRDS = 2 / 3
+_ROUNDING = 1e-9
 
 
 class Prospects(Struct):
@@ -21,27 +24,54 @@ class Prospects(Struct):
     usual: Estimate
     every: Estimate | None
     spanning: bool
+    # The CPUs of a guest socket; 0 where whole nodes are the items.
+    socket: int
     outlook: Outlook | None = None
 
-    def least(self, state: State, numbers: Collection[int]) -> int:
-        """Return a number of crossings below which nothing need be searched from the first state on."""
+    def least(self, state: State) -> int:
+        """Return a number of crossings below which nothing need be searched from this state on."""
         if self.spanning:
             return 0
+        numbers = {item.number for item in state.rest}
         least = self.usual.crossings(numbers, state.slack)
         return least if self.every is None else max(least, self.every.crossings(numbers, state.raw))
 
-    def allow(self, state: State, numbers: Collection[int]) -> bool:
+    def allow(self, state: State) -> bool:
         """Tell whether so few items and crossings as the state still has may be enough for the rest."""
-        open_groups = [group for group in (state.incoming, state.outgoing, *state.waiting) if group is not None]
-        high = sum(group.high for group in open_groups)
-        every = high + sum(group.extra for group in open_groups)
-        for estimate, slack, opened in ((self.usual, state.slack, high), (self.every, state.raw, every)):
+        if self.socket and self._nodes(state) > state.nodes:
+            return False
+        numbers = {item.number for item in state.rest}
+        for estimate, slack in ((self.usual, state.slack), (self.every, state.raw)):
             if estimate is None:
                 continue
             if estimate.fewest(numbers, slack) > state.items:
                 return False
-            if not self.spanning and estimate.crossings(numbers, slack, opened) > state.crossings:
+            if not self.spanning and estimate.crossings(numbers, slack) > state.crossings:
                 return False
-        if self.outlook is None or state.incoming is not None:
-            return True
-        return self.outlook.crossings(state.others, state.slack, state.nodes) <= state.crossings
+        return self.outlook is None or self.outlook.crossings(state.rest, state.slack, state.nodes) <= state.crossings
+
+    def _nodes(self, state: State) -> int:
+        """Count the crossings of nodes that there are at least.
+
+        What is left of a node beyond whole guest sockets stays without a vCPU, as far as the slack goes, or shares one
+        with what is left of another node, or of two where no pair makes whole ones.
+        """
+        sums: dict[int, int] = {}
+        for item in state.rest:
+            sums[item.node] = sums.get(item.node, 0) + item.high
+        left = [cpus % self.socket for cpus in sums.values() if cpus % self.socket]
+        if not left:
+            return 0
+        total, slack = 0.0, state.slack
+        savings = []
+        for index, cpus in enumerate(left):
+            others = left[:index] + left[index + 1 :]
+            part = 0.5 if any((cpus + other) % self.socket <= slack for other in others) else _TWO_THIRDS
+            total += part
+            savings.append((cpus / part, cpus, part))
+        for _, cpus, part in sorted(savings):
+            if cpus > slack:
+                return max(0, ceil(total - part * slack / cpus - _ROUNDING))
+            slack -= cpus
+            total -= part
+        return 0

@@ -1,11 +1,12 @@
 """The search for the groups: which items (areas, or whole nodes) hold guest sockets together, at the fewest crossings.
 
-It goes from node to node along lines. What a node's items leave open, they pass on to the next node, which closes it.
+It takes the first item that is left and tries what may become of it: a group alone, idle, a group with others of its
+node, then of more and more nodes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -13,13 +14,15 @@ from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.outlook import Outlook
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.states import Goal, Groups, Item, Open, State, first_state
-from launcher.planner.optimum.sums import Wanted, sums
+from launcher.planner.optimum.states import Goal, Groups, Item, State, first_state
+from launcher.planner.optimum.sums import Sums, Wanted
 
 # Divisions that are settled for one number of crossings: of equal ones that are liked more.
 _LEAVES = 12
-# Groups that may wait for one node, beside the one that comes in.
-_WAITING = 2
+# What one step of the search counts as.
+_STEP = 25
+
+_Step = tuple[tuple[int, ...], State]
 
 
 class Search(Struct):
@@ -28,8 +31,8 @@ class Search(Struct):
     `settles` judges a finished division; `price_of` is the least price of a group, None where it is none. With
     `lossless`, items that make whole sockets alone or in pairs are taken so. `extra` CPUs may be used beyond what items
     have in whole guest cores. What a node gives to a group of several nodes is a multiple of `part` (0: the items are
-    nodes). Of the divisions found the one with the least `merit` is the best, and one that is `good` enough ends the
-    search.
+    nodes). `surplus` are the CPUs of nodes that must stay without a vCPU, of those that are `full` no more may. Of the
+    divisions found the one with the least `merit` is the best, and one that is `good` enough ends the search.
     """
 
     items: Sequence[Item]
@@ -40,6 +43,8 @@ class Search(Struct):
     prospects: Prospects
     lossless: bool
     extra: int
+    surplus: Mapping[int, int]
+    full: frozenset[int]
     part: int = 0
     good: int = 0
     most_leaves: int = _LEAVES
@@ -47,6 +52,7 @@ class Search(Struct):
     leaves: int = 0
     failed: set[object] = field(default_factory=set)
     outlooks: dict[int, Outlook | None] = field(default_factory=dict)
+    kinds: dict[object, int] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -60,7 +66,7 @@ class Search(Struct):
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
-        return self.prospects.least(self._first_state(Goal(0, 0)), range(len(self.items)))
+        return self.prospects.least(self._first_state(Goal(0, 0)))
 
     def within(self, goal: Goal) -> Settled | None:
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
@@ -69,7 +75,7 @@ class Search(Struct):
         if self.part and not self.prospects.spanning:
             self.prospects.outlook = self._outlook(state.slack, goal.nodes)
         self.failed.clear()
-        if state.slack >= 0 and state.excess >= 0:
+        if state.slack >= state.owed and state.excess >= 0:
             self._extend(state, ())
         return self.best
 
@@ -80,17 +86,16 @@ class Search(Struct):
         return self.outlooks[nodes]
 
     def _first_state(self, goal: Goal) -> State:
-        return first_state(self.items, goal, self.market.topology.vcpus, self.market.price, self.extra)
+        budget = self.market.topology.vcpus, self.market.price, self.extra
+        return first_state(self.items, goal, self.surplus, budget)
 
     def _extend(self, state: State, groups: Groups) -> bool:
         """Divide the rest; tell whether a division was found that needs no better."""
-        self.effort.spend(25)
-        rest = state.here + state.others
-        is_open = state.incoming is not None or state.outgoing is not None or bool(state.waiting)
-        idle = sum(item.high for item in rest) <= state.slack - state.extra and not any(item.low for item in rest)
-        if idle and not is_open:
+        self.effort.spend(_STEP)
+        rest = sum(item.high for item in state.rest)
+        if rest <= state.slack - state.extra and not any(item.low for item in state.rest):
             return self._leaf(groups)
-        if not self.prospects.allow(state, [item.number for item in rest]):
+        if not self.prospects.allow(state):
             return False
         key = self._key(state)
         if key in self.failed:
@@ -104,141 +109,121 @@ class Search(Struct):
         return False
 
     def _key(self, state: State) -> object:
-        incoming, outgoing = state.incoming, state.outgoing
-        return (
-            tuple(item.number for item in state.here),
-            tuple(item.number for item in state.others),
-            incoming and incoming[1:],
-            outgoing and outgoing[1:],
-            state[4:12],
-            tuple(group[1:] for group in state.waiting),
-            state[13:],
-        )
+        """Tell states apart but for interchangeable items and nodes."""
+        if self.prospects.spanning or not self.part:
+            return tuple(item.number for item in state.rest), state[1:]
+        surplus = dict(state.surplus)
+        by_node: dict[int, tuple[int, ...]] = {}
+        for item in state.rest:
+            kind = self.kinds.setdefault(item.kind, len(self.kinds))
+            by_node[item.node] = (*by_node.get(item.node, ()), kind)
+        return tuple(sorted((surplus.get(node, 0), own) for node, own in by_node.items())), state[1:9]
 
     def _leaf(self, groups: Groups) -> bool:
         self.leaves += 1
-        self.effort.spend(25)
+        self.effort.spend(_STEP)
         settled = self.settles(groups) if groups else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
 
-    def _steps(self, state: State) -> Iterator[tuple[tuple[int, ...], State]]:
-        """Yield what may be done next, the cheapest first: the group that is closed, if any, and what is left."""
-        if state.incoming is not None:
-            yield from self._closed(state, state.incoming, state.here)
-            yield from self._passed(state, state.incoming, state.here)
-        elif state.here:
-            yield from self._first(state._replace(may_take=False), state.here[0])
-            if state.may_take and state.nodes:
-                for index, group in enumerate(state.waiting):
-                    waiting = state.waiting[:index] + state.waiting[index + 1 :]
-                    yield (), state._replace(incoming=group, waiting=waiting, nodes=state.nodes - 1)
-        else:
-            yield from self._next_nodes(state)
-
-    def _next_nodes(self, state: State) -> Iterator[tuple[tuple[int, ...], State]]:
-        open_groups = len(state.waiting) + (state.outgoing is not None)
-        if (state.outgoing is None and state.must_pass) or open_groups > state.nodes:
-            return
-        nodes = list(dict.fromkeys(item.node for item in state.others))
-        if state.outgoing is not None:
-            for _, after in self._entered(state, nodes):
-                yield (), after._replace(incoming=state.outgoing, outgoing=None, nodes=state.nodes - 1, must_pass=False)
-            if len(state.waiting) < _WAITING and open_groups + 1 <= state.nodes and len(nodes) > 1:
-                waiting = (*state.waiting, state.outgoing)
-                for _, after in self._entered(state, nodes):
-                    yield (), after._replace(outgoing=None, waiting=waiting, must_pass=True)
-            return
-        for is_first, after in self._entered(state, nodes):
-            # Nodes by themselves are divided in their order.
-            if is_first or state.nodes:
-                yield (), after._replace(must_pass=not is_first and not state.waiting)
-
-    def _entered(self, state: State, nodes: Sequence[int]) -> Iterator[tuple[bool, State]]:
-        """Yield the state at each of the next nodes, of equal ones the first only."""
-        kinds: set[object] = set()
-        for node in nodes:
-            here = tuple(item for item in state.others if item.node == node)
-            kind = tuple(item.kind for item in here)
-            if kind not in kinds:
-                others = tuple(item for item in state.others if item.node != node)
-                yield not kinds, state._replace(here=here, others=others, may_take=bool(state.waiting))
-                kinds.add(kind)
-
-    def _first(self, state: State, first: Item) -> Iterator[tuple[tuple[int, ...], State]]:
-        """Yield what may become of the first item of this node."""
-        others = state.here[1:]
-        alone = Open((first.number,), first.low, first.high, frozenset((first.cache,)), first.extra)
-        for found in self._group(state, alone, (), others):
+    def _steps(self, state: State) -> Iterator[_Step]:
+        """Yield what may become of the first item, the cheapest first: the group, if any, and what is left."""
+        first, others = state.rest[0], state.rest[1:]
+        for found in self._group(state, first, (), others):
             yield found
-            if self.lossless and found[1].slack == state.slack and found[1].excess == state.excess:
+            if self._is_lossless(state, found):
                 return
-        if not first.low and first.high <= state.slack and first.high + first.extra <= state.raw:
-            yield (
-                (),
-                state._replace(here=others, slack=state.slack - first.high, raw=state.raw - first.high - first.extra),
-            )
-        for step in self._closed(state, alone, others):
-            yield step
-            is_pair = len(step[0]) == 2
-            if self.lossless and is_pair and step[1].slack == state.slack and step[1].excess == state.excess:
+        if not first.low:
+            yield from self._idle(state, first)
+        for found in self._closed(state, first, others):
+            yield found
+            if len(found[0]) == 2 and found[1].nodes == state.nodes and self._is_lossless(state, found):
                 return
-        if state.nodes and state.others and len(state.waiting) + 1 <= state.nodes:
-            yield from self._passed(state, alone, others)
 
-    def _passed(self, state: State, group: Open, others: tuple[Item, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
-        """Pass this on to the next node, with what is passed on already."""
-        if state.outgoing is None:
-            yield (), state._replace(here=others, incoming=None, outgoing=group)
+    def _is_lossless(self, state: State, found: _Step) -> bool:
+        return self.lossless and found[1].slack == state.slack and found[1].excess == state.excess
+
+    def _idle(self, state: State, first: Item) -> Iterator[_Step]:
+        """Leave the first item without vCPUs.
+
+        Without housekeeping those of its node that are no larger, too: one of them might change places with it.
+        """
+        idle, nodes = {first}, {first.node}
+        if not self.market.housekeeping and self.part and not self.prospects.spanning:
+            idle |= {item for item in state.rest if item.node == first.node and not item.low}
+        cpus, extra = sum(item.high for item in idle), sum(item.extra for item in idle)
+        if self._may_waste(state, cpus, nodes) and cpus + extra <= state.raw:
+            rest = tuple(item for item in state.rest if item not in idle)
+            yield from self._left((), state.wasted(cpus, nodes)._replace(rest=rest, raw=state.raw - cpus - extra))
+
+    def _may_waste(self, state: State, cpus: int, nodes: set[int]) -> bool:
+        """Tell whether so many CPUs of these nodes may stay without a vCPU."""
+        if nodes <= self.full and cpus > state.surplus_of(nodes):
+            return False
+        return cpus <= state.slack
+
+    def _left(self, group: tuple[int, ...], state: State) -> Iterator[_Step]:
+        """Yield the step where nodes can still leave what they may not give."""
+        if state.surplus:
+            room: dict[int, int] = {}
+            for item in state.rest:
+                room[item.node] = room.get(item.node, 0) + item.high
+            if state.owed > state.slack or any(cpus > room.get(node, 0) for node, cpus in state.surplus):
+                return
+        yield group, state
+
+    def _closed(self, state: State, first: Item, pool: tuple[Item, ...]) -> Iterator[_Step]:
+        """Yield the groups that the first item is in with others, those of few nodes first, then of few items."""
+        most = len(pool) if self.prospects.spanning else min(state.crossings, len(pool))
+        if not most:
             return
-        whole = state.outgoing.plus(group)
-        cost = len(whole.caches) - len(state.outgoing.caches) - len(group.caches) + 1
-        if cost <= state.crossings:
-            yield (), state._replace(here=others, incoming=None, outgoing=whole, crossings=state.crossings - cost)
+        sums = Sums.of(pool, most, first, Wanted(self.size, state.slack, state.extra), self.effort)
+        further = len({item.node for item in pool} - {first.node})
+        for nodes in range(min(state.nodes, further) + 1):
+            highs = sorted((item.high for item in pool if nodes or item.node == first.node), reverse=True)
+            total = first.high + sum(highs[: max(1, nodes) - 1])
+            # Each node that is left open is crossed, two of them at once at best.
+            most_open = 2 * (state.nodes - nodes) if self.part else 1
+            for count in range(max(1, nodes), min(most, len(highs)) + 1):
+                total += highs[count - 1]
+                if total + state.extra < self.size:
+                    continue
+                for members in sums.choices(count, nodes, most_open):
+                    yield from self._group(state, first, members, pool)
 
-    def _closed(self, state: State, start: Open, pool: tuple[Item, ...]) -> Iterator[tuple[tuple[int, ...], State]]:
-        """Yield the groups that this one becomes with items of the node."""
-        wanted = Wanted(self.size, state.slack, state.extra)
-        highs = sorted((item.high for item in pool), reverse=True)
-        total = start.high
-        for count in range(1, (len(pool) if self.prospects.spanning else min(state.crossings, len(pool))) + 1):
-            total += highs[count - 1]
-            if total + state.extra < self.size:
-                continue
-            for members in sums(pool, count, start.high, wanted, self.effort):
-                yield from self._group(state, start, members, pool)
-
-    def _group(
-        self, state: State, start: Open, members: tuple[Item, ...], pool: tuple[Item, ...]
-    ) -> Iterator[tuple[tuple[int, ...], State]]:
-        low = start.low + sum(item.low for item in members)
-        high = start.high + sum(item.high for item in members)
-        every = start.extra + sum(item.extra for item in members)
+    def _group(self, state: State, first: Item, members: tuple[Item, ...], pool: tuple[Item, ...]) -> Iterator[_Step]:
+        by_node = {first.node: first.high}
+        for item in members:
+            by_node[item.node] = by_node.get(item.node, 0) + item.high
+        nodes, total = set(by_node), sum(by_node.values())
+        # Of several nodes each gives whole guest cores.
+        odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if members and len(nodes) > 1 else 0
+        low, high = first.low + sum(item.low for item in members), total - odd
+        every = first.extra + sum(item.extra for item in members)
         extra = min(state.extra, every)
         least, most = -(-low // self.size), high // self.size
-        cost = len(start.caches.union(item.cache for item in members)) - len(start.caches)
+        cost = len({first.cache, *(item.cache for item in members)}) - 1
         over = least * self.size - low
         if cost > state.crossings or over > state.excess:
             return
-        group = (*start.items, *(item.number for item in members))
-        for count in range(max(1, least, most), (high + extra) // self.size + 1):
-            waste, more = max(0, high - count * self.size), max(0, count * self.size - high)
-            raw = high + every - count * self.size
-            price = self.price_of(group) if waste <= state.slack and raw <= state.raw else None
+        group = (first.number, *(item.number for item in members))
+        # Fewer guest sockets than there is room for leave what the nodes may not give.
+        fewest = max(1, least, most + state.surplus_of(nodes) // -self.size)
+        for count in (*range(max(1, least, most), (high + extra) // self.size + 1), *range(most - 1, fewest - 1, -1)):
+            waste, more = max(0, total - count * self.size), max(0, count * self.size - total)
+            raw = total + every - count * self.size
+            price = self.price_of(group) if self._may_waste(state, waste, nodes) and raw <= state.raw else None
             if price is None or price > state.price:
                 continue
-            yield (
-                group,
-                state._replace(
-                    here=tuple(item for item in pool if item not in members) if members else pool,
-                    incoming=None,
-                    crossings=state.crossings - cost,
-                    slack=state.slack - waste,
-                    excess=state.excess - over,
-                    items=state.items - len(group),
-                    price=state.price - price,
-                    extra=state.extra - more,
-                    raw=state.raw - raw,
-                ),
+            after = state.wasted(waste, nodes)._replace(
+                rest=tuple(item for item in pool if item not in members) if members else pool,
+                crossings=state.crossings - cost,
+                nodes=state.nodes - len(nodes) + 1,
+                excess=state.excess - over,
+                items=state.items - len(group),
+                price=state.price - price,
+                extra=state.extra - more,
+                raw=state.raw - raw,
             )
+            yield from self._left(group, after)

@@ -60,9 +60,14 @@ def _rows(shelves: Sequence[Shelf], splits: int, threads: int) -> list[_Row]:
     by_node = [tuple(shelf for shelf in shelves if shelf.node == node) for node in nodes]
     stocks = [sum((shelf.stock for shelf in members), Stock()) for members in by_node]
     split = spread(stocks, splits, threads)
-    order = sorted(range(len(nodes)), key=lambda index: (not split.crossing_cpus[index], by_node[index][0].cache))
+    caches = [members[0].cache for members in by_node]
+    crossing = [index for index, cpus in enumerate(split.crossing_cpus) if cpus]
+    # Where a cache spans nodes, those below the cache at which the nodes with such guest cores begin are before them.
+    start = min((caches[index] for index in crossing), default=None)
+    before = [index for index in range(len(nodes)) if caches[index] == start and index not in crossing]
+    order = sorted(range(len(nodes)), key=lambda i: (i not in before, i not in crossing, caches[i]))
     return [
-        _row(by_node[index], split, index, threads, crossing_first=bool(position % 2))
+        _row(by_node[index], split, index, threads, crossing_first=bool((position - len(before)) % 2))
         for position, index in enumerate(order)
     ]
 

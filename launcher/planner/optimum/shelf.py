@@ -34,6 +34,17 @@ class Shelf(Struct, frozen=True, kw_only=True):
             loose_beside=len(self.loose_beside),
         )
 
+    def within(self, stock: Stock) -> Shelf:
+        """Return no more than this stock of it."""
+        return Shelf(
+            node=self.node,
+            cache=self.cache,
+            whole=self.whole[: stock.whole],
+            whole_beside=self.whole_beside[: stock.whole_beside],
+            loose=self.loose[: stock.loose],
+            loose_beside=self.loose_beside[: stock.loose_beside],
+        )
+
 
 def reserve(area: Area, takes: Iterable[Take]) -> tuple[CPU, ...]:
     """Choose the housekeeping CPUs: the last cores of each kind, and of a core its last CPUs."""

@@ -1,8 +1,8 @@
-"""What a search for groups has before it: items, open groups, and a state of the division."""
+"""What a search for groups has before it: the items that are left, and the budgets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -19,23 +19,6 @@ class Item(NamedTuple):
     extra: int = 0
 
 
-class Open(NamedTuple):
-    """Items of a group that is not complete yet."""
-
-    items: tuple[int, ...]
-    low: int
-    high: int
-    caches: frozenset[int]
-    extra: int = 0
-
-    def plus(self, other: Open) -> Open:
-        """Put both into one group."""
-        caches = self.caches | other.caches
-        return Open(
-            self.items + other.items, self.low + other.low, self.high + other.high, caches, self.extra + other.extra
-        )
-
-
 class Goal(NamedTuple):
     """What may be crossed at most: items, or the caches of areas; nodes by areas; and how many items may be used."""
 
@@ -45,12 +28,9 @@ class Goal(NamedTuple):
 
 
 class State(NamedTuple):
-    """What is left to divide: the items of this node and of others, what came in, what goes out, and the budgets."""
+    """The items that are left to divide, those of a node next to each other, and what may still be spent."""
 
-    here: tuple[Item, ...]
-    others: tuple[Item, ...]
-    incoming: Open | None
-    outgoing: Open | None
+    rest: tuple[Item, ...]
     crossings: int
     nodes: int
     slack: int
@@ -61,23 +41,35 @@ class State(NamedTuple):
     extra: int
     # Like `slack`, with the extra CPUs of all items.
     raw: int
-    # Groups that wait for a later node, whether this node must pass on something, and whether it may still take some.
-    waiting: tuple[Open, ...] = ()
-    must_pass: bool = False
-    may_take: bool = False
+    # The CPUs that nodes still have beyond what they may give, by node.
+    surplus: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def owed(self) -> int:
+        """The CPUs that must stay without a vCPU."""
+        return sum(cpus for _, cpus in self.surplus)
+
+    def surplus_of(self, nodes: set[int]) -> int:
+        """Count those of these nodes."""
+        return sum(cpus for node, cpus in self.surplus if node in nodes)
+
+    def wasted(self, cpus: int, nodes: set[int]) -> State:
+        """Leave so many CPUs of these nodes without a vCPU; it may be of any one of them."""
+        surplus = self.surplus and tuple(
+            (node, max(0, left - cpus) if node in nodes else left) for node, left in self.surplus
+        )
+        return self._replace(slack=self.slack - cpus, surplus=surplus)
 
 
 Groups = tuple[tuple[int, ...], ...]
 
 
-def first_state(items: Sequence[Item], goal: Goal, vcpus: int, price: int, extra: int) -> State:
-    """Return the state in which nothing is divided yet."""
+def first_state(items: Sequence[Item], goal: Goal, surplus: Mapping[int, int], budget: tuple[int, int, int]) -> State:
+    """Return the state in which nothing is divided yet; the budget is the guest's vCPUs, a price, and extra CPUs."""
+    vcpus, price, extra = budget
     high = sum(item.high for item in items)
     return State(
-        here=(),
-        others=tuple(items),
-        incoming=None,
-        outgoing=None,
+        rest=tuple(items),
         crossings=goal.crossings,
         nodes=goal.nodes,
         slack=high + extra - vcpus,
@@ -86,4 +78,5 @@ def first_state(items: Sequence[Item], goal: Goal, vcpus: int, price: int, extra
         price=price,
         extra=extra,
         raw=high + sum(item.extra for item in items) - vcpus,
+        surplus=tuple((node, cpus) for node, cpus in surplus.items() if cpus),
     )

@@ -1,24 +1,14 @@
-"""Choices of so many items whose sum leaves little over beyond whole guest sockets."""
+"""Choices of so many items, of so many nodes, whose sum leaves little over beyond whole guest sockets."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple, Protocol, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from launcher.planner.optimum.effort import Effort
-
-
-class Sized(Protocol):
-    """What has CPUs for vCPUs; equal kinds are interchangeable."""
-
-    @property
-    def high(self) -> int: ...
-
-    @property
-    def kind(self) -> object: ...
-
-
-T = TypeVar("T", bound=Sized)
+from launcher.planner.optimum.states import Item
 
 
 class Wanted(NamedTuple):
@@ -33,29 +23,111 @@ class Wanted(NamedTuple):
         return (1 << min(self.more + 1, self.size)) - 1 | ((1 << self.size) - (1 << max(0, self.size - self.fewer)))
 
 
-def sums(pool: Sequence[T], count: int, start: int, wanted: Wanted, effort: Effort) -> Iterator[tuple[T, ...]]:
-    """Yield the choices whose sums with `start` are wanted, of equal ones only the first."""
-    if len(pool) < count:
-        return
-    effort.spend(len(pool) * count)
-    size, good = wanted.size, wanted.remainders()
-    reach = _reach([item.high % size for item in pool], count, size)
+class _Taken(NamedTuple):
+    """Items taken, the remainder of their sum with the first one, their nodes, the last of them, and its CPUs taken."""
 
-    def extend(first: int, count: int, total: int, taken: tuple[T, ...]) -> Iterator[tuple[T, ...]]:
+    items: tuple[Item, ...]
+    total: int
+    nodes: frozenset[int]
+    node: int
+    here: int
+    # The nodes that may still be left open.
+    may_open: int
+
+
+class Sums(Struct, frozen=True, kw_only=True):
+    """The choices out of a pool, items of a node next to each other, that make a wanted sum with what is there before.
+
+    Of choices that are equal but for interchangeable items or nodes there is only the first: a node that `follows`
+    another one is chosen only beside that one.
+    """
+
+    pool: Sequence[Item]
+    first: int
+    home: int
+    wanted: Wanted
+    effort: Effort
+    reach: Sequence[Sequence[int]]
+    follows: Mapping[int, int]
+    # All CPUs of each node, those of the first item among them.
+    totals: Mapping[int, int]
+
+    @staticmethod
+    def of(pool: Sequence[Item], most: int, first: Item, wanted: Wanted, effort: Effort) -> Sums:
+        """Prepare the choices of at most so many items beside the first one."""
+        effort.spend(len(pool) * most)
+        size = wanted.size
+        totals = {first.node: first.high}
+        for item in pool:
+            totals[item.node] = totals.get(item.node, 0) + item.high
+        return Sums(
+            pool=pool,
+            first=first.high,
+            home=first.node,
+            wanted=wanted,
+            effort=effort,
+            reach=_reach([item.high % size for item in pool], most, size),
+            follows=_follows(pool, first.node),
+            totals=totals,
+        )
+
+    def choices(self, count: int, nodes: int, most_open: int) -> Iterator[tuple[Item, ...]]:
+        """Yield those of so many items on exactly so many further nodes.
+
+        They leave at most so many of their nodes open: with more than whole guest sockets and what is wanted.
+        """
+        start = _Taken((), self.first % self.wanted.size, frozenset((self.home,)), self.home, self.first, most_open)
+        return self._extend(0, count, nodes, start)
+
+    def _extend(self, first: int, count: int, nodes: int, taken: _Taken) -> Iterator[tuple[Item, ...]]:
+        """Take so many items more, from this one on, that are on so many nodes more."""
         if not count:
-            yield taken
+            if not nodes and taken.may_open >= self._is_open(taken):
+                yield taken.items
             return
-        effort.spend(len(pool) - first)
+        size, good, pool = self.wanted.size, self.wanted.remainders(), self.pool
+        reach = self.reach[count - 1]
+        self.effort.spend(len(pool) - first)
         for i in range(first, len(pool) - count + 1):
             item = pool[i]
-            if i > first and pool[i - 1].kind == item.kind:
+            if i > first and pool[i - 1].kind == item.kind and pool[i - 1].node == item.node:
                 continue
-            now = (total + item.high) % size
-            bits = reach[count - 1][i + 1] << now
-            if (bits | bits >> size) & good:
-                yield from extend(i + 1, count - 1, now, (*taken, item))
+            more = item.node not in taken.nodes
+            if more > nodes or count < nodes:
+                continue
+            bits = reach[i + 1] << (taken.total + item.high) % size
+            further = self._with(taken, item) if (bits | bits >> size) & good else None
+            if further is not None:
+                yield from self._extend(i + 1, count - 1, nodes - more, further)
 
-    yield from extend(0, count, start % size, ())
+    def _with(self, taken: _Taken, item: Item) -> _Taken | None:
+        """Take one item more; None where its node comes too early, or the node before is left open and may not be."""
+        items, total = (*taken.items, item), (taken.total + item.high) % self.wanted.size
+        if item.node == taken.node:
+            return taken._replace(items=items, total=total, here=taken.here + item.high)
+        may_open = taken.may_open - self._is_open(taken)
+        if may_open < 0 or self.follows.get(item.node, self.home) not in taken.nodes:
+            return None
+        return _Taken(items, total, taken.nodes | {item.node}, item.node, item.high, may_open)
+
+    def _is_open(self, taken: _Taken) -> bool:
+        return (self.totals[taken.node] - taken.here) % self.wanted.size > self.wanted.more
+
+
+def _follows(pool: Sequence[Item], home: int) -> dict[int, int]:
+    """For each node but the first one's name the last one before whose items are of the same kinds."""
+    kinds: dict[int, list[object]] = {}
+    for item in pool:
+        if item.node != home:
+            kinds.setdefault(item.node, []).append(item.kind)
+    last: dict[tuple[object, ...], int] = {}
+    found = {}
+    for node, own in kinds.items():
+        key = tuple(own)
+        if key in last:
+            found[node] = last[key]
+        last[key] = node
+    return found
 
 
 def _reach(remainders: Sequence[int], count: int, size: int) -> list[list[int]]:

@@ -1,0 +1,118 @@
+"""The survey before the search: the first regime in which the guest fits, the least price, and the areas' offers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from launcher.planner.optimum.caps import Caps
+from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.ground import ALL, ENDLESS, Ground
+from launcher.planner.optimum.groups import Market
+from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
+from launcher.planner.optimum.reserve import reservations
+from launcher.planner.optimum.stock import Regime, Stock, by_node, regime_of
+from launcher.planner.optimum.supply import Area
+from launcher.vmi.guest import Topology
+
+# With more housekeeping CPUs than this on more areas than that, only some ways are followed.
+_MANY_CPUS = 9
+_MANY_AREAS = 16
+_FEW = 3
+
+
+def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: Mapping[int, int]) -> Ground | None:
+    """Find the regime, the first in which all areas together hold the guest, the least price, and each area's part.
+
+    `most` are the CPUs that capped nodes may give to vCPUs; with any, no guest core lies across nodes. None where the
+    guest does not fit then.
+    """
+    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
+    stocks = by_node((area.node, own[0][0].stock) for area, own in zip(areas, options, strict=True))
+    narrow = housekeeping > _MANY_CPUS and len(areas) > _MANY_AREAS
+    everything = tuple(range(len(areas)))
+    for caps in (caps for regime in Regime for caps in _caps_in(regime, stocks, most, topology.threads)):
+        offers = [
+            offers_of(i, options[i], caps.regimes[areas[i].node], topology.threads, is_narrow=narrow)
+            for i in everything
+        ]
+        market = Market(
+            offers=[without_areas(own) for own in offers],
+            nodes=[area.node for area in areas],
+            topology=topology,
+            housekeeping=housekeeping,
+            areas=everything,
+            effort=Effort(steps=ENDLESS),
+            few=_FEW if narrow else ALL,
+            caps=caps,
+        )
+        whole = [offer for offer in market.group(everything) if offer.housekeeping == housekeeping]
+        prices = [offer.price for offer in whole if offer.low <= topology.sockets <= offer.high]
+        if prices and not (most and min(prices) >> (3 * FIELD)):
+            return _ground(areas, market, offers, min(prices) | ((1 << FIELD) - 1))
+    return None
+
+
+def _caps_in(regime: Regime, stocks: Mapping[int, Stock], most: Mapping[int, int], threads: int) -> Iterator[Caps]:
+    """Leave out caps that bind nothing, and tell the regime of each node: an earlier one where a cap keeps it there.
+
+    Where that leaves the housekeeping no room, every node is in the guest's.
+    """
+    binding = {node: most[node] for node in stocks if node in most and most[node] < _room_of(stocks[node], threads)}
+    own = {node: min(regime, regime_of(stocks[node], cpus // threads)) for node, cpus in binding.items()}
+    full = frozenset(node for node, of_node in own.items() if of_node < regime)
+    regimes = dict.fromkeys(stocks, regime)
+    yield Caps(most=binding, regimes=regimes | own, full=full)
+    if full:
+        yield Caps(most=binding, regimes=regimes)
+
+
+def _room_of(stock: Stock, threads: int) -> int:
+    return threads * (stock.wholes + stock.looses // threads)
+
+
+def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Offer]], price: int) -> Ground:
+    most = price & ((1 << (3 * FIELD)) - 1)
+    good = [[offer for offer in own if offer.price <= most] or own for own in market.offers]
+    high = [max(offer.high for offer in own) for own in good]
+    members = {
+        node: [index for index, area in enumerate(areas) if area.node == node] for node in sorted(set(market.nodes))
+    }
+    rooms = {node: sum(high[index] for index in own) for node, own in members.items()}
+    surplus = {node: room - market.caps.limit(node, room) for node, room in rooms.items()}
+    spare = sum(high) - sum(surplus.values()) - market.topology.vcpus
+    low = [max(min(offer.low for offer in own), high[i] - spare - surplus[areas[i].node]) for i, own in enumerate(good)]
+    return Ground(
+        areas=areas,
+        market=replace(market, offers=offers, price=price, known={}, parts={}),
+        plain=replace(market, price=price, known={}, parts={}),
+        low=low,
+        high=high,
+        members=members,
+        shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
+        surplus=surplus,
+    )
+
+
+def dislike(ground: Ground, load: Mapping[int, int]) -> None:
+    """Weigh ties for this many vCPUs on each node: housekeeping goes where most are."""
+    most = max(load.values())
+    for market in (ground.market, ground.plain):
+        market.known.clear()
+        market.parts.clear()
+        market.offers = [
+            [_weighed(offer, index, len(ground.areas), away=_is_away(ground, index, load, most)) for offer in own]
+            for index, own in enumerate(market.offers)
+        ]
+
+
+def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> bool:
+    node = ground.areas[area].node
+    return load.get(node, 0) < most and ground.caps.most.get(node) != 0
+
+
+def _weighed(offer: Offer, position: int, areas: int, *, away: bool) -> Offer:
+    """Dislike housekeeping away from the node with most vCPUs, then on the first areas, then vCPUs on the last."""
+    reserved = offer.housekeeping * (away << AWAY | (areas - position) << FIELD)
+    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
