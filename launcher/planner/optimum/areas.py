@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from itertools import islice
 
 from msgspec import Struct, field
@@ -56,7 +56,9 @@ class _Areas(Struct):
         settled = ground.market.settle(self._each_divided(rough)) or rough
         first = min(settled, rough, key=ground.crossed_by)
         found, is_least = self._best_of(self._attempt(searches), least, first)
-        return (found, are_all) if is_least else (mended(found, ground), False)
+        if is_least or ground.is_narrow:
+            return found, is_least and are_all
+        return mended(found, ground), False
 
     def _searches(self, rough: Settled) -> tuple[list[tuple[int, Search]], bool]:
         """Prepare the search of each set of nodes that may do, those that are known to do first."""
@@ -120,8 +122,6 @@ class _Areas(Struct):
         """Look at other groups of nodes that are as good in terms 4 and 5, divided by themselves."""
         ground, best, effort = self.ground, rough, self.ground.effort(_NODES_EFFORT)
         items = [ground.node_item(node) for node in ground.nodes()]
-        if not self.nodes.crossings and set_count(items, self.nodes.used) > SETS:
-            best = min(self._alone(items) or best, best, key=self._merit)
         for members in candidates(ground, items, self.nodes.used):
             if effort.steps <= 0 or self._merit(best) <= good:
                 break
@@ -130,24 +130,6 @@ class _Areas(Struct):
             found, _ = tried(search, Goal(self.nodes.crossings, 0, self.nodes.used), effort, 2)
             best = best if found is None else min(best, found, key=self._merit)
         return best
-
-    def _alone(self, items: Sequence[Item]) -> Settled | None:
-        """Give every node so many sockets of its own, the best way by term 6; None where housekeeping has no room."""
-        ground = self.ground
-        # By nodes used and sockets so far: the caches crossed, and the groups of nodes.
-        best: dict[tuple[int, int], tuple[int, tuple[Group, ...]]] = {(0, 0): (0, ())}
-        for item in items:
-            group = tuple(ground.of_node(item.number))
-            grown = {} if item.low else dict(best)
-            for count in range(max(1, -(-item.low // ground.market.socket)), item.high // ground.market.socket + 1):
-                crossed = ground.crossed(self._known(group, count, 0))
-                for (used, sockets), (before, groups) in best.items():
-                    key, cost = (used + 1, min(sockets + count, ground.topology.sockets)), before + crossed
-                    if key[0] <= self.nodes.used and (key not in grown or cost < grown[key][0]):
-                        grown[key] = cost, (*groups, group)
-            best = grown
-        found = best.get((self.nodes.used, ground.topology.sockets))
-        return None if found is None else ground.market.settle(found[1])
 
     def _merit(self, settled: Settled) -> int:
         return self.ground.crossed(self._each_divided(settled))

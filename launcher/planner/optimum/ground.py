@@ -63,10 +63,11 @@ class Ground(Struct, frozen=True, kw_only=True):
         return self.market.few < ALL
 
     def effort(self, steps: int) -> Effort:
-        """Return so much effort, for a large guest that uses every CPU less."""
+        """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
         cpus = sum(area.cpu_count for area in self.areas)
         is_exact = cpus == self.needed + self.market.housekeeping
-        return Effort(steps=steps // 3 if is_exact and self.needed > _LARGE else steps)
+        share = -(-self.needed // _LARGE) - 1
+        return Effort(steps=steps // ((3 if is_exact else 1) * share) if share else steps)
 
     @property
     def caps(self) -> Caps:
@@ -93,13 +94,9 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Return the nodes on which these areas lie."""
         return {self.areas[index].node for index in group}
 
-    def cache_of(self, area: int) -> int:
-        """Return the last-level cache of an area."""
-        return min(self.areas[area].caches)
-
     def crossed(self, groups: Iterable[Iterable[int]]) -> int:
         """Count the caches that groups cross: term 6."""
-        return sum(len({self.cache_of(index) for index in group}) - 1 for group in groups)
+        return sum(len({self.areas[index].cache for index in group}) - 1 for group in groups)
 
     def crossed_by(self, settled: Settled) -> int:
         """Count the caches that settled groups cross."""
@@ -128,7 +125,7 @@ class Ground(Struct, frozen=True, kw_only=True):
                     self.surplus[self.areas[index].node],
                     self.areas[index].node in self.caps.full,
                 ),
-                cache=self.cache_of(index),
+                cache=self.areas[index].cache,
             )
             for index in sorted(members, key=lambda i: (self.areas[i].node, -self.high[i], i))
             if self.high[index]

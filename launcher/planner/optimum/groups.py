@@ -157,55 +157,18 @@ class Market(Struct):
                     reservation, is_used = cast(tuple[Reservation, bool], chosen)
                     reservations[cast(int, key)] = reservation
                     used |= {cast(int, key)} if is_used else set()
-        if self.caps.most:
-            return self._settled_within_caps(groups, best, reservations, used, [bounds[group] for group in groups])
-        extra = self.topology.sockets - sum(low for low, _ in bounds.values())
-        counts = []
-        for group in groups:
-            low, high = bounds[group]
-            more = min(extra, high - low)
-            extra -= more
-            counts.append((group, low + more))
-        return Settled(
-            groups=tuple((tuple(area for area in group if area in used), count) for group, count in counts if count),
-            reservations=reservations,
-            price=best.price,
-            dislike=best.dislike,
-        )
-
-    def _settled_within_caps(
-        self,
-        groups: Sequence[tuple[int, ...]],
-        best: Offer,
-        reservations: dict[int, Reservation],
-        used: set[int],
-        bounds: Sequence[tuple[int, int]],
-    ) -> Settled | None:
-        """Share the sockets out so that no node carries more than it may, and one that is full no less."""
-        threads, stocks = self.topology.threads, dict[int, Stock]()
-        parts: list[dict[int, Part]] = []
-        for group in groups:
-            own: dict[int, Part] = defaultdict(Part)
-            for area in group:
-                regime = self.caps.regimes[self.nodes[area]]
-                stocks[area] = usable(reservations[area].stock, regime) if area in used else Stock()
-                own[self.nodes[area]].must += needed(stocks[area], regime, threads)
-                own[self.nodes[area]].can += cpus_of(stocks[area], threads)
-            for part in own.values():
-                part.can -= part.can % threads
-            parts.append(own)
-        counts = shared(bounds, parts, self.caps.most, Wanted(self.topology.sockets, self.socket))
-        if counts is None or not self._are_full(parts):
-            return None
         kept: dict[int, Stock] = {}
-        for group, own in zip(groups, parts, strict=True):
-            for node, part in own.items():
-                if node in self.caps.most:
-                    here = {area: stocks[area] for area in group if self.nodes[area] == node}
-                    kept.update(trimmed(here, part.taken, threads))
+        ends = [bounds[group] for group in groups]
+        if self.caps.most:
+            stocks = {area: self._usable(area, reservations[area]) for area in used}
+            counts = self._within_caps(groups, ends, stocks, kept)
+        else:
+            counts = self._dealt(ends)
+        if counts is None:
+            return None
         return Settled(
             groups=tuple(
-                (tuple(area for area in group if area in used and kept.get(area, stocks[area]) != Stock()), count)
+                (tuple(area for area in group if area in used and kept.get(area) != Stock()), count)
                 for group, count in zip(groups, counts, strict=True)
                 if count
             ),
@@ -214,6 +177,50 @@ class Market(Struct):
             dislike=best.dislike,
             kept=kept,
         )
+
+    def _dealt(self, bounds: Sequence[tuple[int, int]]) -> list[int]:
+        """Give the first groups as many sockets as they may have."""
+        extra = self.topology.sockets - sum(low for low, _ in bounds)
+        counts = []
+        for low, high in bounds:
+            more = min(extra, high - low)
+            extra -= more
+            counts.append(low + more)
+        return counts
+
+    def _within_caps(
+        self,
+        groups: Sequence[tuple[int, ...]],
+        bounds: Sequence[tuple[int, int]],
+        stocks: Mapping[int, Stock],
+        kept: dict[int, Stock],
+    ) -> list[int] | None:
+        """Share the sockets out so that no node carries more than it may, and one that is full no less.
+
+        Say in `kept` what is used of areas on capped nodes.
+        """
+        threads = self.topology.threads
+        parts: list[dict[int, Part]] = []
+        for group in groups:
+            own: dict[int, Part] = defaultdict(Part)
+            for area in group:
+                node, stock = self.nodes[area], stocks.get(area, Stock())
+                own[node].must += needed(stock, self.caps.regimes[node], threads)
+                own[node].can += cpus_of(stock, threads)
+            for part in own.values():
+                part.can -= part.can % threads
+            parts.append(own)
+        counts = shared(bounds, parts, self.caps.most, Wanted(self.topology.sockets, self.socket))
+        if counts is None or not self._are_full(parts):
+            return None
+        for group, own in zip(groups, parts, strict=True):
+            for node in own.keys() & self.caps.most.keys():
+                here = {area: stocks.get(area, Stock()) for area in group if self.nodes[area] == node}
+                kept.update(trimmed(here, own[node].taken, threads))
+        return counts
+
+    def _usable(self, area: int, reservation: Reservation) -> Stock:
+        return usable(reservation.stock, self.caps.regimes[self.nodes[area]])
 
     def _are_full(self, parts: Sequence[Mapping[int, Part]]) -> bool:
         """Tell whether nodes carry as much as they must."""

@@ -146,11 +146,6 @@ def _sure(placement: Placement, division: Division) -> int:
     return min(division.sure, 3 + kept)
 
 
-def caches_span_nodes(areas: Sequence[Area]) -> bool:
-    """Tell whether two of these areas, each on one node, have a last-level cache in common."""
-    return len({cache for area in areas for cache in area.caches}) < sum(len(area.caches) for area in areas)
-
-
 def place_accepted(
     cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts, untangling: int
 ) -> Placement | None:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from launcher.host.model import CPU
 from launcher.planner.optimum.reserve import Take
 from launcher.planner.optimum.stock import Stock
-from launcher.planner.optimum.supply import Area, Core
+from launcher.planner.optimum.supply import Area
 
 Place = tuple[CPU, ...]
 
@@ -67,7 +67,7 @@ def stack(area: Area, reserved: frozenset[CPU], threads: int) -> Shelf:
         (quiet if len(free) == len(core.cpus) else beside).append(free)
     return Shelf(
         node=area.node,
-        cache=min(area.caches),
+        cache=area.cache,
         whole=_places(quiet, threads),
         whole_beside=_places(beside, threads),
         loose=_rest(quiet, threads),
@@ -87,13 +87,3 @@ def _places(cores: Sequence[Sequence[CPU]], threads: int) -> tuple[Place, ...]:
 
 def _rest(cores: Sequence[Sequence[CPU]], threads: int) -> tuple[CPU, ...]:
     return tuple(cpu for cpus in cores for cpu in cpus[len(cpus) - len(cpus) % threads :])
-
-
-def refined(area: Area) -> tuple[Area, ...]:
-    """Divide a coarse area by last-level cache."""
-    by_cache: dict[int, list[Core]] = {cache: [] for cache in sorted(area.caches)}
-    for core in area.cores:
-        by_cache[core.cache].append(core)
-    return tuple(
-        Area(node=area.node, caches=frozenset((cache,)), cores=tuple(cores)) for cache, cores in by_cache.items()
-    )

@@ -20,13 +20,10 @@ class Core(Struct, frozen=True, kw_only=True):
 
 
 class Area(Struct, frozen=True, kw_only=True):
-    """Host cores between which the objective sees no difference: those of one node below one last-level cache.
-
-    A coarse area holds all the cores of a node; its `caches` are then all of theirs.
-    """
+    """Host cores between which the objective sees no difference: those of one node below one last-level cache."""
 
     node: int
-    caches: frozenset[int]
+    cache: int
     cores: tuple[Core, ...]
 
     def histogram(self) -> dict[int, int]:
@@ -59,17 +56,5 @@ def fine_areas(cores: Iterable[Core]) -> tuple[Area, ...]:
     for core in cores:
         gathered[core.node, core.cache].append(core)
     return tuple(
-        Area(node=node, caches=frozenset((cache,)), cores=tuple(members))
-        for (node, cache), members in sorted(gathered.items())
-    )
-
-
-def coarse_areas(cores: Iterable[Core]) -> tuple[Area, ...]:
-    """Gather the cores by node, ascending."""
-    gathered: dict[int, list[Core]] = defaultdict(list)
-    for core in cores:
-        gathered[core.node].append(core)
-    return tuple(
-        Area(node=node, caches=frozenset(core.cache for core in members), cores=tuple(members))
-        for node, members in sorted(gathered.items())
+        Area(node=node, cache=cache, cores=tuple(members)) for (node, cache), members in sorted(gathered.items())
     )
