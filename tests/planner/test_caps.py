@@ -8,6 +8,8 @@ from launcher.host.model import CPU
 from launcher.planner.optimum.caps import Part, Wanted, shared, trimmed
 from launcher.planner.optimum.placement import place_within
 from launcher.planner.optimum.stock import Stock
+from launcher.planner.optimum.supply import fine_areas, free_cores
+from launcher.planner.optimum.survey import survey
 from launcher.planner.terms import values
 from launcher.vmi.guest import Topology
 from tests.planner.cases import regular_host
@@ -70,3 +72,13 @@ def test_what_no_node_may_carry_is_not_placed() -> None:
     assert place_within(host, Topology(sockets=1, cores=6, threads=2), 0, {0: 2, 1: 3}) is None
     # With a cap no guest core lies on two nodes.
     assert place_within([host[0], host[16]], Topology(sockets=1, cores=1, threads=2), 0, {0: 8}) is None
+
+
+def test_housekeeping_leaves_a_node_what_it_needs_to_be_full_where_some_of_its_areas_are_idle() -> None:
+    cpus = [cpu for cpu in regular_host(2, 2, 6, 2, interleaved=False) if cpu.cpu not in {13, 19, 21, 23}]
+    ground = survey(fine_areas(free_cores(cpus)), Topology(sockets=1, cores=4, threads=2), 3, {0: 2})
+    assert ground is not None
+    assert ground.caps.full == {0}
+    settled = ground.market.settle([(0, 2, 3)])
+    assert settled is not None
+    assert settled.kept == {0: Stock(whole=1)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps, Part, Wanted, cpus_of, needed, shared, trimmed, usable
 from launcher.planner.optimum.effort import Effort
@@ -42,6 +43,8 @@ class Market(Struct):
     caps: Caps = field(default_factory=Caps)
     # Offers that are followed for one number of housekeeping CPUs.
     few: int = 1 << 30
+    # Full nodes that one group alone has to fill, with some of their areas.
+    alone: frozenset[int] = frozenset()
     known: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
     parts: dict[tuple[tuple[int, ...], ...], list[Offer]] = field(default_factory=dict)
 
@@ -94,9 +97,9 @@ class Market(Struct):
         return self._capped(total, areas) if self.caps.most else total
 
     def _capped(self, offers: Iterable[Offer], areas: Sequence[int]) -> list[Offer]:
-        """Let areas of one node give no more than it may, and a whole node that is full no less."""
+        """Let areas of one node give no more than it may, and all of a full one (or those that fill it) no less."""
         node = self.nodes[areas[0]]
-        is_full = node in self.caps.full and len(areas) == self.nodes.count(node)
+        is_full = node in self.alone or (node in self.caps.full and len(areas) == self.nodes.count(node))
         low = self.caps.most[node] if is_full else 0
         limited = [offer._replace(low=max(low, offer.low), high=self.caps.limit(node, offer.high)) for offer in offers]
         return undominated(offer for offer in limited if offer.low <= offer.high)
@@ -125,6 +128,16 @@ class Market(Struct):
 
     def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
+        settled = self._settle(groups)
+        alone = self._filled_alone(groups) if settled is None else frozenset[int]()
+        # The least price may have put housekeeping where vCPUs must fill a node.
+        return replace(self, alone=alone, known={}, parts={}).settle(groups) if alone - self.alone else settled
+
+    def _filled_alone(self, groups: Sequence[tuple[int, ...]]) -> frozenset[int]:
+        users = Counter(node for group in groups for node in {self.nodes[area] for area in group})
+        return frozenset(node for node in self.caps.full if users[node] == 1)
+
+    def _settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         used = {area for group in groups for area in group}
         total = self.idle([area for area in self.areas if area not in used])
         for group in groups:
@@ -203,7 +216,8 @@ class Market(Struct):
         parts: list[dict[int, Part]] = []
         for group in groups:
             own: dict[int, Part] = defaultdict(Part)
-            for area in group:
+            # What must be full is filled first.
+            for area in sorted(group, key=lambda area: self.nodes[area] not in self.caps.full):
                 node, stock = self.nodes[area], stocks.get(area, Stock())
                 own[node].must += needed(stock, self.caps.regimes[node], threads)
                 own[node].can += cpus_of(stock, threads)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from itertools import chain, combinations, product
 
+from launcher.planner.optimum.carve import carved
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
@@ -20,6 +21,12 @@ _STEPS = 60
 def mended(best: Settled, ground: Ground) -> Settled:
     """Divide a few groups at a time anew, as long as that makes the whole better and the effort does."""
     effort = ground.effort(_EFFORT)
+    best = _mended(best, ground, effort)
+    smaller = carved(best, ground, effort)
+    return best if smaller is best else _mended(smaller, ground, effort)
+
+
+def _mended(best: Settled, ground: Ground, effort: Effort) -> Settled:
     waiting = _neighbourhoods(best, ground)
     while effort.steps > 0:
         some = next(waiting, None)
@@ -39,7 +46,8 @@ def _neighbourhoods(settled: Settled, ground: Ground) -> Iterator[tuple[tuple[in
     for size in (2, 3):
         for some in combinations(indices, size):
             yield some, set().union(*(nodes[index] for index in some))
-    for some in chain(combinations(indices, 1), combinations(indices, 2)):
+    across = [index for index in indices if len(nodes[index]) > 1]
+    for some in chain(combinations(indices, 1), combinations(indices, 2), combinations(across, 3)):
         used = set[int]().union(*(nodes[index] for index in some))
         own = used.difference(*(nodes[index] for index in indices if index not in some))
         for old, new in product(sorted(own), sorted(free)):
