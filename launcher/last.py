@@ -6,8 +6,13 @@ that a little later. A process that ends in between would leave it.
 
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Callable
+from contextlib import suppress
+
+# More files than any thread of libvirt's waits for at once.
+_POLLED = 64
 
 _wanted: list[Callable[[], None]] | None = None
 
@@ -18,19 +23,25 @@ def expect_the_end() -> None:
     _wanted = []
 
 
-def at_last(deed: Callable[[], None]) -> None:
-    """Do this at the process's end, or at once where nobody expects one; it opens nothing and raises nothing."""
+def at_last(deed: Callable[[], None]) -> bool:
+    """Do this at the process's end, without opening anything or raising; False where nobody expects its end."""
     if _wanted is None:
-        deed()
-    else:
-        _wanted.append(deed)
+        return False
+    _wanted.append(deed)
+    return True
 
 
 def do_last() -> None:
     """Keep every thread of this process from opening anything more, and do what is wanted, in the order of asking."""
     if not _wanted:
         return
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    # Every number below the limit is taken. A limit of 0 would do, but poll(2) refuses more files than that, and GLib,
+    # which libvirt's threads wait by, complains of it.
+    with suppress(OSError):
+        taken = os.open(os.devnull, os.O_RDONLY)
+        while taken < _POLLED:
+            taken = os.dup(taken)
+        _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken, hard))
     for deed in _wanted:
         deed()

@@ -100,7 +100,9 @@ class LauncherRoot:
         end_probes(self.path)
         written = _records(self.path)
         again = written if _sweep(self.path) else ()
-        at_last(partial(_let_go, self._lock, again))
+        # The end of the process releases the lock, after that.
+        if not at_last(partial(_remove, again)):
+            os.close(self._lock)
 
 
 def check_driver_user() -> None:
@@ -131,12 +133,11 @@ def _records(root: Path) -> tuple[Path, ...]:
     return tuple(root / "run" / "qemu" / f"{name}{suffix}" for name in names for suffix in (".new", ""))
 
 
-def _let_go(lock: int, records: tuple[Path, ...]) -> None:
-    """Remove what libvirt has written of a guest that is no more since its records were removed; release the lock."""
+def _remove(records: tuple[Path, ...]) -> None:
+    """Remove what libvirt has written since its records were removed, of a guest that is no more."""
     for path in records:
         with suppress(OSError):
             path.unlink()
-    os.close(lock)
 
 
 def _sweep(root: Path) -> bool:

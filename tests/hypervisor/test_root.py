@@ -116,7 +116,7 @@ def test_what_a_dead_qemu_left_is_removed_and_logs_and_caches_stay(short: Path) 
 
 # What a process does that ends with its root; meanwhile a thread of libvirt's writes once more, and would again.
 _ENDS = """
-import sys
+import select, sys
 from pathlib import Path
 from launcher.hypervisor.root import LauncherRoot
 from launcher.last import do_last, expect_the_end
@@ -138,6 +138,10 @@ try:
     records[0].touch()
 except OSError as error:
     print(error.strerror)
+waiting = select.poll()
+for descriptor in range(3, 40):
+    waiting.register(descriptor)
+waiting.poll(0)
 """
 
 
