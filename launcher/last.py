@@ -7,7 +7,6 @@ that a little later. A process that ends in between would leave it.
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -35,6 +34,8 @@ def do_last() -> None:
     """Keep every thread of this process from opening anything more, and do what is wanted, in the order of asking."""
     if not _wanted:
         return
+    import resource  # noqa: PLC0415 - for a verb that has worked over a root alone
+
     # Every number below the limit is taken. A limit of 0 would do, but poll(2) refuses more files than that, and GLib,
     # which libvirt's threads wait by, complains of it.
     with suppress(OSError):

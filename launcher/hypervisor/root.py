@@ -6,6 +6,7 @@ import fcntl
 import os
 import pwd
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -98,10 +99,9 @@ class LauncherRoot:
         The folders stay, and with them the logs and the cached capabilities of QEMU.
         """
         end_probes(self.path)
-        written = _records(self.path)
-        again = written if _sweep(self.path) else ()
+        written = _sweep(self.path)
         # The end of the process releases the lock, after that.
-        if not at_last(partial(_remove, again)):
+        if not at_last(partial(_remove, written)):
             os.close(self._lock)
 
 
@@ -127,25 +127,19 @@ def _check_length(root: Path) -> None:
         )
 
 
-def _records(root: Path) -> tuple[Path, ...]:
-    """Return the files in which libvirt keeps its guests, each after the one that gets its name once it is whole."""
-    names = [path.name for path in (root / "run" / "qemu").glob("*.xml")]
-    return tuple(root / "run" / "qemu" / f"{name}{suffix}" for name in names for suffix in (".new", ""))
-
-
-def _remove(records: tuple[Path, ...]) -> None:
-    """Remove what libvirt has written since its records were removed, of a guest that is no more."""
-    for path in records:
+def _remove(files: Iterable[Path]) -> None:
+    for path in files:
         with suppress(OSError):
             path.unlink()
 
 
-def _sweep(root: Path) -> bool:
+def _sweep(root: Path) -> tuple[Path, ...]:
     """Remove what was made for a guest, and sockets, pid files and libvirt's records, where no QEMU of this root lives.
 
-    Return whether none does. libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the
-    launcher does not wait, and of a launcher that was killed in the middle of a start it believes the records and asks
-    for 30 s after a QEMU that never was. A QEMU that lives keeps everything: the launcher adopts it.
+    libvirt clears up itself, but not soon: after a crash it begins 0.2 s later, for which the launcher does not wait,
+    and of a launcher that was killed in the middle of a start it believes the records and asks for 30 s after a QEMU
+    that never was. A QEMU that lives keeps everything: the launcher adopts it. Return the records that libvirt may
+    write again while it clears up, each after the one that gets its name once it is whole.
     """
     state = root / "run" / "qemu"
     # A launcher that is killed while libvirt writes a record leaves that under the name it has until it is whole.
@@ -154,17 +148,14 @@ def _sweep(root: Path) -> bool:
     records += (root / "etc" / "qemu").glob("*.xml")
     images = root / IMAGES_FOLDER
     sockets = _abandoned(root / "run")
-    if not (records or sockets or images.exists()):
-        return True
-    if _has_qemu(root):
-        return False
+    if not (records or sockets or images.exists()) or _has_qemu(root):
+        return ()
     remove_images(root)
-    for path in (*records, *sockets):
-        with suppress(OSError):
-            path.unlink()
+    _remove((*records, *sockets))
     for folder in (root / "lib" / "qemu").glob("domain-*"):
         remove_tree(folder)
-    return True
+    written = [path for path in records if path.suffix == ".xml"]
+    return tuple(file for path in written for file in (path.with_name(f"{path.name}.new"), path))
 
 
 def _abandoned(folder: Path) -> tuple[Path, ...]:

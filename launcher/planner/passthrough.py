@@ -12,13 +12,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, NO_NODE, Host
 from launcher.planner.backing import Backing, closed_nodes_of
-from launcher.planner.cells import (
-    cores_backed,
-    cores_by_pages,
-    lay_out_cells,
-    missing_pages,
-    page_supply,
-)
+from launcher.planner.cells import cores_backed, cores_by_pages, lay_out_cells, missing_pages, page_supply
 from launcher.planner.demand import CPUDemand
 from launcher.planner.floating import quiet_ones
 from launcher.planner.model import Cell

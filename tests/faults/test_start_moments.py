@@ -15,7 +15,7 @@ from tests.faults.places import wait_until
 from tests.faults.test_failed_starts import with_discs
 from tests.faults.test_signals import BLOCKED, is_launcher
 
-# `make test` tries so many; VIRT_LAUNCHER_MOMENTS=200 as many as anybody has patience for (some seconds each).
+# `make test` tries so many; pytest itself with VIRT_LAUNCHER_MOMENTS=200 as many as that (some seconds each).
 SAMPLE = 12
 MOMENTS = int(os.environ.get("VIRT_LAUNCHER_MOMENTS", SAMPLE))
 # The last moments are those of a guest that runs already.

@@ -10,7 +10,7 @@ from msgspec.structs import astuple
 from launcher.host.model import CPU
 from launcher.planner.bounds import least_terms
 from launcher.planner.model import Score
-from launcher.planner.optimum.placement import place
+from launcher.planner.optimum.placement import Placement, place
 from launcher.planner.terms import TERMS, proof_explained, proof_of, values
 from launcher.vmi.guest import Topology
 from tests.planner.cases import Case
@@ -70,6 +70,14 @@ def test_no_term_is_less_than_its_bound_and_what_is_called_optimal_has_no_gap(nu
     assert proof.optimal == (values(placement.score) == least)
 
 
+def paged_placement(number: int) -> Placement:
+    """Return where the guest of a case with short pages is placed, for which there is room in each."""
+    _, paged = random_paged_case(number)
+    placement = paged.placement()
+    assert placement is not None
+    return placement
+
+
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
@@ -78,9 +86,7 @@ def test_no_term_is_less_than_its_bound_and_what_is_called_optimal_has_no_gap(nu
     ],
 )
 def test_housekeeping_stays_off_the_vcpus_cores_where_pages_are_short(number: int, expected: tuple[int, ...]) -> None:
-    _, paged = random_paged_case(number)
-    placement = paged.placement()
-    assert placement is not None
+    placement = paged_placement(number)
     assert values(placement.score) <= expected
 
 
@@ -95,9 +101,7 @@ def test_housekeeping_stays_off_the_vcpus_cores_where_pages_are_short(number: in
     ],
 )
 def test_nodes_short_of_pages_keep_their_largest_caches(number: int, crossings: int) -> None:
-    _, paged = random_paged_case(number)
-    placement = paged.placement()
-    assert placement is not None
+    placement = paged_placement(number)
     assert placement.score.cache_crossings <= crossings
 
 
@@ -123,9 +127,7 @@ def test_a_placement_with_all_that_the_pages_allow_is_proved() -> None:
     ],
 )
 def test_caches_are_chosen_with_the_guest_cores_of_nodes_short_of_pages(number: int, expected: tuple[int, ...]) -> None:
-    _, paged = random_paged_case(number)
-    placement = paged.placement()
-    assert placement is not None
+    placement = paged_placement(number)
     assert values(placement.score) <= expected
 
 

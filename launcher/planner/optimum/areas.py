@@ -161,7 +161,7 @@ class _Areas(Struct):
         if found is None:
             return [group]
         search, whole = found
-        nodes, effort = len(ground.nodes_of(group)) - 1, Effort(steps=ground.effort(_GROUP_EFFORT).steps)
+        nodes, effort = len(ground.nodes_of(group)) - 1, ground.effort(_GROUP_EFFORT)
         effort.steps = given = min(effort.steps, self.effort.steps)
         best, _ = self._best_of(
             lambda most, parts: tried(search, Goal(most, nodes), effort, parts), search.least(), whole

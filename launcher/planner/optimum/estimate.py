@@ -66,7 +66,12 @@ class Estimate(Struct, frozen=True, kw_only=True):
                 break
             total -= saved
             left -= waste
-        return max(0, ceil(total - _ROUNDING))
+        return crossings_of(total)
+
+
+def crossings_of(least: float) -> int:
+    """Return the whole number of crossings that this bound, which was summed up in fractions, allows at least."""
+    return max(0, ceil(least - _ROUNDING))
 
 
 def _waste(high: int, socket: int, extra: int) -> int:

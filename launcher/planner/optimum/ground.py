@@ -79,9 +79,6 @@ class Ground(Struct, frozen=True, kw_only=True):
         """The CPUs that no vCPU needs, of those that nodes may give."""
         return sum(self.high) - sum(self.surplus.values()) - self.needed
 
-    def _room(self, members: Iterable[int]) -> int:
-        return sum(self.high[index] for index in members)
-
     def nodes(self) -> list[int]:
         """List the nodes, ascending."""
         return list(self.members)
@@ -105,7 +102,8 @@ class Ground(Struct, frozen=True, kw_only=True):
     def node_item(self, node: int) -> Item:
         """Sum a node up as one item; whole nodes are searched as if they lay on one."""
         members = self.of_node(node)
-        low, high = sum(self.low[index] for index in members), self.caps.limit(node, self._room(members))
+        low = sum(self.low[index] for index in members)
+        high = self.caps.limit(node, sum(self.high[index] for index in members))
         low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
         extra = high % self.topology.threads
         kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
@@ -149,19 +147,13 @@ class Ground(Struct, frozen=True, kw_only=True):
         Return them as one group, too; None where they cannot be one.
         """
         topology = replace(self.topology, sockets=sockets)
-        market = replace(
-            self.plain,
-            areas=areas,
-            topology=topology,
-            housekeeping=reserved,
-            effort=Effort(steps=ENDLESS),
-            known={},
-            parts={},
+        market = self.plain.with_fields(
+            areas=areas, topology=topology, housekeeping=reserved, effort=Effort(steps=ENDLESS)
         )
         whole = market.settle([tuple(areas)])
         if whole is None:
             return None
-        market = replace(market, price=whole.price | ((1 << FIELD) - 1), known={}, parts={})
+        market = market.with_fields(price=whole.price | ((1 << FIELD) - 1))
         return self.search_areas(self.area_items(areas), market), whole
 
     def _search(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -57,6 +57,10 @@ class Market(Struct):
     def limits(self) -> Limits:
         """What sums of offers may have at most: no group needs more CPUs than the guest takes."""
         return Limits(self.housekeeping, self.price, self.topology.vcpus, self.few)
+
+    def with_fields(self, **fields: Any) -> Market:
+        """Return the market with these fields instead, and nothing added up yet."""
+        return replace(self, **fields, known={}, parts={})
 
     def group(self, areas: tuple[int, ...]) -> list[Offer]:
         """List what the group offers, in guest sockets from `low` to `high`; nothing where it can hold none."""
@@ -131,7 +135,7 @@ class Market(Struct):
         settled = self._settle(groups)
         alone = self._filled_alone(groups) if settled is None else frozenset[int]()
         # The least price may have put housekeeping where vCPUs must fill a node.
-        return replace(self, alone=alone, known={}, parts={}).settle(groups) if alone - self.alone else settled
+        return self.with_fields(alone=alone).settle(groups) if alone - self.alone else settled
 
     def _filled_alone(self, groups: Sequence[tuple[int, ...]]) -> frozenset[int]:
         users = Counter(node for group in groups for node in {self.nodes[area] for area in group})

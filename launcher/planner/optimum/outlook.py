@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import ceil
 from typing import NamedTuple
 
 from msgspec import Struct
 
+from launcher.planner.optimum.estimate import crossings_of
 from launcher.planner.optimum.states import Item
 
 # Nodes of more items have no menu: the ways to divide them are too many.
@@ -22,7 +22,6 @@ _MOST_ITEMS = 5
 _CPU_PRICES = (0.0, 0.07, 0.12, 0.2, 0.25, 0.33, 0.4, 0.5, 0.67, 0.8, 1.0, 1.5, 2.0)
 _PART_PRICES = (0.0, 0.33, 0.5, 0.67, 1.0)
 _KEPT = 3
-_ROUNDING = 1e-9
 
 
 class Way(NamedTuple):
@@ -68,7 +67,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
             sum(costs[node] for node in whole) - cpu * slack - part * 2 * nodes
             for (cpu, part), costs in zip(self.prices, self.costs, strict=True)
         )
-        return max(0, ceil(halves / 2 - _ROUNDING))
+        return crossings_of(halves / 2)
 
 
 def _all_prices() -> Iterator[tuple[float, float]]:

@@ -15,7 +15,7 @@ from launcher.planner.optimum.divide import Division, divide
 from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.planner.optimum.reserve import combinations, reservations
 from launcher.planner.optimum.seating import GuestSocket, number_vcpus, seat
-from launcher.planner.optimum.shelf import reserve, stack
+from launcher.planner.optimum.shelf import Shelf, reserve, stack
 from launcher.planner.optimum.stock import by_node, least
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
 from launcher.planner.optimum.untangle import Accepts, untangle
@@ -112,8 +112,7 @@ def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
     if division is None:
         return None
     reserved = [reserve(area, division.settled.reservations[index].takes) for index, area in enumerate(areas)]
-    shelves = [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
-    kept = division.settled.kept
+    shelves, kept = _shelves(areas, reserved, topology), division.settled.kept
     shelves = [shelf.within(kept[index]) if index in kept else shelf for index, shelf in enumerate(shelves)]
     sockets = [
         socket
@@ -186,9 +185,12 @@ def _untangled(
     accepts: Accepts | None = None,
 ) -> list[Placement]:
     """Seat the guest core by core beside this housekeeping; nothing where that cannot be."""
-    shelves = [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
-    sockets = untangle(shelves, topology, effort, accepts)
+    sockets = untangle(_shelves(areas, reserved, topology), topology, effort, accepts)
     return [] if sockets is None else [_placement(sockets, reserved, topology)]
+
+
+def _shelves(areas: Sequence[Area], reserved: Sequence[tuple[CPU, ...]], topology: Topology) -> list[Shelf]:
+    return [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
 
 
 def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...]], topology: Topology) -> Placement:

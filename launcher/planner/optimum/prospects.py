@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from math import ceil
-
 from msgspec import Struct
 
-from launcher.planner.optimum.estimate import Estimate
+from launcher.planner.optimum.estimate import Estimate, crossings_of
 from launcher.planner.optimum.outlook import Outlook
 from launcher.planner.optimum.states import State
 
 _TWO_THIRDS = 2 / 3
-_ROUNDING = 1e-9
 
 
 class Prospects(Struct):
@@ -71,7 +68,7 @@ class Prospects(Struct):
             savings.append((cpus / part, cpus, part))
         for _, cpus, part in sorted(savings):
             if cpus > slack:
-                return max(0, ceil(total - part * slack / cpus - _ROUNDING))
+                return crossings_of(total - part * slack / cpus)
             slack -= cpus
             total -= part
         return 0

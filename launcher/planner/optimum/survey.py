@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from msgspec.structs import replace
-
 from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import ALL, ENDLESS, Ground
@@ -85,8 +83,8 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     low = [max(min(offer.low for offer in own), high[i] - spare - surplus[areas[i].node]) for i, own in enumerate(good)]
     return Ground(
         areas=areas,
-        market=replace(market, offers=offers, price=price, known={}, parts={}),
-        plain=replace(market, price=price, known={}, parts={}),
+        market=market.with_fields(offers=offers, price=price),
+        plain=market.with_fields(price=price),
         low=low,
         high=high,
         members=members,
