@@ -13,6 +13,7 @@ import pytest
 from launcher.cli.domain_jobs import read_domain
 from launcher.cli.takeover import read_record
 from launcher.cli.workshop import Workshop
+from launcher.domain.read import read_has_run
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import QEMUProcess
@@ -54,14 +55,19 @@ def read(uuid: str, pid: int, root: Path, uri: str | None = None) -> Any:
         os.close(process.pidfd)
 
 
+def written_below(root: Path) -> str:
+    return (root / "run/qemu/tests_demo.xml").read_text()
+
+
 def uuid_below(root: Path) -> str:
-    text = (root / "run/qemu/tests_demo.xml").read_text()
-    return text.partition("<uuid>")[2].partition("</uuid>")[0]
+    return written_below(root).partition("<uuid>")[2].partition("</uuid>")[0]
 
 
 def test_the_record_of_a_stopped_qemu_is_read_of_libvirts_file(launch: Launch, root: Path) -> None:
     killed = launch(small_manifest())
     killed.wait_for(READY)
+    # The small guest is up before its launcher has marked that.
+    wait_until(lambda: read_has_run(written_below(root)), "it is marked as one that has run")
     killed.kill_once_running()
     pid = qemu_below(root)
     assert pid is not None
