@@ -1,4 +1,7 @@
-"""Many launchers on one node: what each holds and costs as their number grows, and the start of many at once."""
+"""Many launchers on one node: what each holds and costs as their number grows, and the start of many at once.
+
+The floor is the bare program, held as often as the fewest launchers, once these have ended.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.benchmarks.launcher import LaunchedGuest, launched
+from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched
 from hack.benchmarks.processes import cpu_seconds, proportional_mib
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
@@ -47,10 +50,11 @@ def measure_crowd(workplace: Workplace, duration_s: float) -> tuple[Section, ...
             while (missing := size - len(crowd.guests)) > 0:
                 last_s = crowd.grow(min(missing, _AT_ONCE))
             shares[size] = _watch(crowd.guests, duration_s)
-        sections = (*_sections(shares, duration_s), _starts(alone_s, last_s))
+        starts = _starts(alone_s, last_s)
         for guest in crowd.guests:
             guest.stop()
-    return sections
+        floor = _watch(crowd.hold_barely(SIZES[0]), duration_s)
+    return (*_sections(shares, floor, duration_s), starts)
 
 
 class _Crowd:
@@ -70,16 +74,27 @@ class _Crowd:
             guest.wait_until_running()
         return time.monotonic() - begun_s
 
+    def hold_barely(self, count: int) -> list[StartedGuest]:
+        """Start the first of them again, by the bare program: all launchers have ended by then."""
+        started = [self._stack.enter_context(held_barely(*self._manifest_and_root(number))) for number in range(count)]
+        for guest in started:
+            guest.wait_until_running()
+        return list(started)
+
     def _start(self, number: int) -> LaunchedGuest:
-        vmi = self._workplace.write_manifest(f"g{number}", cores=1, dedicated=False, memory="32Mi")
-        root, first = self._workplace.root(f"r{number}"), self._workplace.root("r0")
+        vmi, root = self._manifest_and_root(number)
+        first = self._workplace.root("r0")
         if number:
             root.mkdir(mode=0o700)
             shutil.copytree(first / "cache", root / "cache")
         return self._stack.enter_context(launched(vmi, root))
 
+    def _manifest_and_root(self, number: int) -> tuple[Path, Path]:
+        vmi = self._workplace.write_manifest(f"g{number}", cores=1, dedicated=False, memory="32Mi")
+        return vmi, self._workplace.root(f"r{number}")
 
-def _watch(guests: Sequence[LaunchedGuest], duration_s: float) -> list[Share]:
+
+def _watch(guests: Sequence[StartedGuest], duration_s: float) -> list[Share]:
     time.sleep(_QUIET_AFTER_S)
     before_s = [(time.monotonic(), cpu_seconds(guest.process.pid)) for guest in guests]
     time.sleep(duration_s)
@@ -107,10 +122,10 @@ def _watches(descriptor: Path) -> int:
         return 0
 
 
-def _sections(shares: dict[int, list[Share]], duration_s: float) -> tuple[Section, ...]:
+def _sections(shares: dict[int, list[Share]], floor: list[Share], duration_s: float) -> tuple[Section, ...]:
     """Return what each holds and costs; of two sizes their ratio: one of many is no dearer than one of few."""
-    memory = _grown("Pss each", "MiB", {size: [one.proportional_mib for one in of] for size, of in shares.items()})
-    cpu = _grown("CPU each", "%", {size: [one.cpu_percent for one in of] for size, of in shares.items()})
+    memory = _grown("Pss each", "MiB", {size: _memory(of) for size, of in shares.items()}, _memory(floor))
+    cpu = _grown("CPU each", "%", {size: _cpu(of) for size, of in shares.items()}, _cpu(floor))
     held = shares[SIZES[-1]]
     files = (
         Row(what="descriptors each", samples=Samples(values=tuple(one.descriptors for one in held)), unit=""),
@@ -123,12 +138,24 @@ def _sections(shares: dict[int, list[Share]], duration_s: float) -> tuple[Sectio
     )
 
 
-def _grown(what: str, unit: str, by_size: dict[int, list[float]]) -> tuple[Row, ...]:
-    samples = {size: Samples(values=tuple(values)) for size, values in by_size.items()}
+def _memory(of: list[Share]) -> Samples:
+    return Samples(values=tuple(one.proportional_mib for one in of))
+
+
+def _cpu(of: list[Share]) -> Samples:
+    return Samples(values=tuple(one.cpu_percent for one in of))
+
+
+def _grown(what: str, unit: str, samples: dict[int, Samples], floor: Samples) -> tuple[Row, ...]:
+    """Return a row of each size, and how much dearer one of the most is; the floor is that of the fewest."""
     few, many = SIZES[0], SIZES[-1]
     growth = Samples(values=(samples[many].median / samples[few].median,))
+    floors = {few: floor}
     return (
-        *(Row(what=f"{what}, of {size}", samples=found, unit=unit) for size, found in samples.items()),
+        *(
+            Row(what=f"{what}, of {size}", samples=found, unit=unit, floor=floors.get(size))
+            for size, found in samples.items()
+        ),
         Row(what=f"{what}, of {many} against of {few}", samples=growth, unit="x", target=_NO_MORE),
     )
 

@@ -1,4 +1,4 @@
-"""A launcher as a child process: its log with the time of each line, and the QEMU that it started."""
+"""A launcher as a child process, or the least that does its work: when its guest runs, and the QEMU that it started."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.benchmarks.bare import RUNNING
 from hack.benchmarks.processes import PATIENCE_S, BenchError, end, kill, wait_for_end
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -27,18 +29,17 @@ class LogLine:
     at_s: float
 
 
-class LaunchedGuest:
-    """One `virt-launcher run` as in a container: JSON lines, nothing drawn for people."""
+class StartedGuest(ABC):
+    """A process that holds a guest over a root, and what it says on standard error, a line at a time."""
 
-    def __init__(self, vmi: Path, root: Path) -> None:
-        """Start the launcher; `started_s` is the moment before there was a process."""
+    def __init__(self, command: Sequence[str], root: Path) -> None:
+        """Start the process; `started_s` is the moment before there was one."""
         self._root = root
         self._lines: list[LogLine] = []
         self._news = threading.Condition()
-        command = launcher_command("run", str(vmi), "--root", str(root), "--virt-type", "qemu", "--log-format", "json")
         self.started_s = time.monotonic()
         self.process = subprocess.Popen(
-            [*command, "--verbose", "--settle-timeout", "0"],
+            command,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -47,6 +48,10 @@ class LaunchedGuest:
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    @abstractmethod
+    def wait_until_running(self) -> float:
+        """Wait until the guest runs, and return the seconds since before the process began."""
 
     def _read(self) -> None:
         for text in self.process.stderr or ():
@@ -64,16 +69,12 @@ class LaunchedGuest:
             while (found := self._find(event, message)) is None:
                 if not self._reader.is_alive() or not self._news.wait(deadline_s - time.monotonic()):
                     log = "\n".join(f"{line.event}: {line.message}" for line in self._lines)
-                    raise BenchError(f"the launcher never said {event}: {message}; its log:\n{log}")
+                    raise BenchError(f"process {self.process.pid} never said {event}: {message}; its log:\n{log}")
             return found
 
     def _find(self, event: str, message: str) -> LogLine | None:
         matching = (line for line in self._lines if line.event == event and line.message.startswith(message))
         return next(matching, None)
-
-    def wait_until_running(self) -> float:
-        """Wait until the guest runs, verified, and return the seconds since before the launcher's process began."""
-        return self.wait_for("phase", "running").at_s - self.started_s
 
     def qemu_pid(self) -> int:
         """Return QEMU's pid; libvirt writes it to a file."""
@@ -87,26 +88,64 @@ class LaunchedGuest:
         return [int(file.read_text()) for file in files]
 
     def stop(self) -> None:
-        """Kill QEMU, the quickest end of all, and wait for the launcher's."""
+        """Kill QEMU, the quickest end of all, and wait for the process's."""
         kill(self.qemu_pid())
         wait_for_end(self.process)
         self._reader.join(PATIENCE_S)
 
     def close(self) -> None:
-        """Leave nothing behind, whatever happened: first the launcher ends, which could start a QEMU meanwhile."""
+        """Leave nothing behind, whatever happened: first the process ends, which could start a QEMU meanwhile."""
         end(self.process)
         for pid in self._qemu_pids():
             kill(pid)
 
 
+class LaunchedGuest(StartedGuest):
+    """One `virt-launcher run` as in a container: JSON lines, nothing drawn for people."""
+
+    def __init__(self, vmi: Path, root: Path) -> None:
+        """Start the launcher."""
+        run = launcher_command("run", str(vmi), "--root", str(root), "--virt-type", "qemu", "--log-format", "json")
+        super().__init__((*run, "--verbose", "--settle-timeout", "0"), root)
+
+    def wait_until_running(self) -> float:
+        """Wait until the guest runs, verified, and return the seconds since before the launcher's process began."""
+        return self.wait_for("phase", "running").at_s - self.started_s
+
+
+class BareGuest(StartedGuest):
+    """The same guest held by `bare.py`: the floor of what the launcher takes."""
+
+    def __init__(self, xml: Path, root: Path) -> None:
+        """Start it over the root of a launcher that has ended, which has made its folders and asked QEMU."""
+        super().__init__((sys.executable, str(Path(__file__).parent / "bare.py"), str(root), str(xml)), root)
+
+    def wait_until_running(self) -> float:
+        """Wait until libvirt has started the guest, and return the seconds since before the process began."""
+        return self.wait_for("", RUNNING).at_s - self.started_s
+
+
 @contextmanager
 def launched(vmi: Path, root: Path) -> Iterator[LaunchedGuest]:
     """Start a launcher over this root, and end it and its QEMU afterwards."""
-    guest = LaunchedGuest(vmi, root)
-    try:
+    with closing(LaunchedGuest(vmi, root)) as guest:
         yield guest
-    finally:
-        guest.close()
+
+
+@contextmanager
+def held_barely(vmi: Path, root: Path) -> Iterator[BareGuest]:
+    """Start the same domain by the bare program, over a root that a launcher has used, and end both afterwards."""
+    with closing(BareGuest(render(vmi, root), root)) as guest:
+        yield guest
+
+
+def render(vmi: Path, root: Path) -> Path:
+    """Write the XML of the domain that a launcher would start over this root, beside the manifest."""
+    command = launcher_command("render", str(vmi), "--virt-type", "qemu", "--root", str(root))
+    rendered = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=environment(), cwd=CHECKOUT)
+    xml = vmi.with_name(f"{vmi.stem}-{root.name}.xml")
+    xml.write_bytes(rendered.stdout)
+    return xml
 
 
 def parse_line(text: str, at_s: float) -> LogLine:

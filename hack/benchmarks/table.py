@@ -1,21 +1,26 @@
-"""The table of the benchmark: one line for each quantity, with the target that is set for it."""
+"""The table of the benchmark: one line for each quantity, with its floor and the target that is set for it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hack.benchmarks.samples import Samples
 
-_HEAD = ("what", "measured", "least to most", "n", "target", "")
-# The columns of numbers, which are aligned to the right.
-_NUMBERS = frozenset({1, 2, 3, 4})
+# One line's, column by column.
+Cells = tuple[str, ...]
+
+_HEAD = ("what", "measured", "least to most", "n", "floor", "of it", "target", "")
+# The columns of words; those of numbers are aligned to the right.
+_WORDS = frozenset({"what", ""})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """One quantity; without a target it explains another one.
 
-    Where `by_worst` the largest sample has to meet the target, else the median has to.
+    Where `by_worst` the largest sample has to meet the target, else the median has to. `floor` is the same quantity of
+    what does the least of it, measured in the same run: what libvirt, QEMU and the interpreter take alone.
     """
 
     what: str
@@ -23,6 +28,12 @@ class Row:
     unit: str
     target: float | None = None
     by_worst: bool = False
+    floor: Samples | None = None
+
+    @property
+    def words(self) -> str:
+        """What is measured, and whether the worst of it counts."""
+        return self.what + (", worst" if self.by_worst else "")
 
     @property
     def measured(self) -> float:
@@ -47,30 +58,37 @@ class Section:
 
 def format_table(sections: tuple[Section, ...]) -> str:
     """Return all sections as one table whose columns are aligned over all of them."""
-    lines = [_HEAD, *(_cells(row) for section in sections for row in section.rows)]
-    widths = tuple(max(len(line[column]) for line in lines) for column in range(len(_HEAD)))
-    printed = [_aligned(_HEAD, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
-    for section in sections:
-        printed += ["", section.title, *(_aligned(_cells(row), widths) for row in section.rows)]
+    return lay_out(_HEAD, [(section.title, [_cells(row) for row in section.rows]) for section in sections])
+
+
+def lay_out(head: Cells, groups: Sequence[tuple[str, Sequence[Cells]]]) -> str:
+    """Align all lines below one head, each group of them below its title."""
+    lines = [head, *(cells for _title, group in groups for cells in group)]
+    widths = tuple(max(len(line[column]) for line in lines) for column in range(len(head)))
+    printed = [_aligned(head, head, widths), "-" * (sum(widths) + 2 * len(widths) - 2)]
+    for title, group in groups:
+        printed += ["", title, *(_aligned(cells, head, widths) for cells in group)]
     return "\n".join(printed) + "\n"
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row) -> Cells:
     samples = row.samples
-    spread = f"{_number(samples.least)} to {_number(samples.most)}" if len(samples.values) > 1 else ""
+    spread = f"{number(samples.least)} to {number(samples.most)}" if len(samples.values) > 1 else ""
     target = "" if row.target is None else f"<= {row.target:g} {row.unit}"
-    words = "  " + row.what + (", worst" if row.by_worst else "")
-    return words, f"{_number(row.measured)} {row.unit}", spread, str(len(samples.values)), target, row.verdict
+    floor = "" if row.floor is None else f"{number(row.floor.median)} {row.unit}"
+    of_floor = "" if row.floor is None else f"{number(row.measured / row.floor.median)} x"
+    measured = f"{number(row.measured)} {row.unit}"
+    return "  " + row.words, measured, spread, str(len(samples.values)), floor, of_floor, target, row.verdict
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Write three significant digits, and no exponent."""
     if value >= 100 or value == 0:
         return f"{value:.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 1 else f"{value:.3f}"
 
 
-def _aligned(cells: tuple[str, ...], widths: tuple[int, ...]) -> str:
-    columns = enumerate(zip(cells, widths, strict=True))
-    aligned = (cell.rjust(width) if column in _NUMBERS else cell.ljust(width) for column, (cell, width) in columns)
+def _aligned(cells: Cells, head: Cells, widths: tuple[int, ...]) -> str:
+    columns = zip(cells, head, widths, strict=True)
+    aligned = (cell.ljust(width) if name in _WORDS else cell.rjust(width) for cell, name, width in columns)
     return "  ".join(aligned).rstrip()

@@ -178,15 +178,19 @@ class LibvirtMachine:
 
     def resume(self) -> None:
         """Let the guest's CPUs run; one that sleeps is woken."""
-        if not self._wake():
-            _call(f"resume of {self.name}", self._domain.resume)
+
+        def resume() -> None:
+            if not self._wake():
+                self._domain.resume()
+
+        _call(f"resume of {self.name}", resume)
 
     def _wake(self) -> bool:
-        """Wake a guest that sleeps (ACPI's S3), and tell whether it did: nothing else reaches it."""
-        state, _reason = _call(f"state of {self.name}", self._domain.state)
+        """Wake a guest that sleeps (ACPI's S3), and tell whether it did: nothing else reaches it. Part of a call."""
+        state, _reason = self._domain.state()
         if state != libvirt.VIR_DOMAIN_PMSUSPENDED:
             return False
-        _call(f"wake-up of {self.name}", self._domain.pMWakeup)
+        self._domain.pMWakeup()
         return True
 
     def pause(self) -> None:
@@ -260,7 +264,7 @@ class LibvirtMachine:
         libvirt waits a minute for an agent that has taken the order, or for one that another call waits for, before it
         presses the button: that is not waited for.
         """
-        self._wake()
+        _call(f"wake-up of {self.name}", self._wake)
         what = f"shutdown of {self.name}"
         if self._agents_order is None or self._agents_order.is_over:
             both = libvirt.VIR_DOMAIN_SHUTDOWN_GUEST_AGENT | libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN
@@ -329,6 +333,8 @@ class LibvirtHypervisor:
         self._mailbox = Mailbox(on_event, self._has_ended)
         self._connection: Any = None
         self._callbacks: tuple[int, ...] = ()
+        self._version = 0
+        self._host_cpus = 0
         # Why the connection was lost; empty while it is there.
         self._lost = ""
         self._open(is_stopping)
@@ -352,10 +358,6 @@ class LibvirtHypervisor:
     def has_newer_elements(self) -> bool:
         """Tell whether libvirt knows the elements of 2025: MSDM tables, the discard granularity, parts of tlbflush."""
         return self._version >= _NEWER_ELEMENTS_VERSION
-
-    @property
-    def _version(self) -> int:
-        return int(self._ask("libvirt's version", self._connection.getLibVersion))
 
     def capabilities_of(self, *, arch: str, machine: str, virt_type: str) -> str:
         """Return libvirt's domain capabilities of this machine type as XML; of QEMU that was asked at the opening."""
@@ -495,8 +497,8 @@ class LibvirtHypervisor:
         opening = Call(f"open {uri}", lambda: libvirt.open(uri))
         connection = _result(opening, START_TIMEOUT_S, is_stopping, self._look_at_probes)
         try:
-            self._host_cpus = len(_call("host CPUs", connection.getCPUMap)[1])
-            self._callbacks = self._register(connection)
+            set_up = _call("set-up of the connection", lambda: self._set_up(connection))
+            self._version, self._host_cpus, self._callbacks = set_up
         except HypervisorError:
             _close(connection, (), uri)
             raise
@@ -505,8 +507,12 @@ class LibvirtHypervisor:
         if lost is not None:
             _close(lost, lost_callbacks, uri)
 
-    def _register(self, connection: Any) -> tuple[int, ...]:
-        """Have every event of interest called back, and return libvirt's numbers of the callbacks."""
+    def _set_up(self, connection: Any) -> tuple[int, int, tuple[int, ...]]:
+        """Have every event of interest called back, and a silent daemon noticed.
+
+        Returns what does not change, libvirt's version and the number of the host's CPUs, and libvirt's numbers of the
+        callbacks. All in one call: each is a thread to wait for, on a busy CPU some milliseconds.
+        """
         wanted = {
             libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: self._lifecycle_changed,
             libvirt.VIR_DOMAIN_EVENT_ID_REBOOT: self._rebooted,
@@ -515,14 +521,10 @@ class LibvirtHypervisor:
             libvirt.VIR_DOMAIN_EVENT_ID_AGENT_LIFECYCLE: self._agent_changed,
             libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: self._device_removed,
         }
-
-        def register() -> tuple[int, ...]:
-            connection.registerCloseCallback(self._closed, None)
-            return tuple(connection.domainEventRegisterAny(None, event, call, None) for event, call in wanted.items())
-
-        callbacks = _call("events", register)
+        connection.registerCloseCallback(self._closed, None)
+        callbacks = tuple(connection.domainEventRegisterAny(None, event, call, None) for event, call in wanted.items())
         _keep_alive(connection)
-        return callbacks
+        return int(connection.getLibVersion()), len(connection.getCPUMap()[1]), callbacks
 
     def _lifecycle_changed(self, _connection: Any, domain: Any, event: int, detail: int, _opaque: Any) -> None:
         translated = _lifecycle_event(event, detail)
@@ -650,8 +652,8 @@ def _result(
 def _keep_alive(connection: Any) -> None:
     """Have a daemon that went silent noticed; a driver inside this process has no such thing to offer."""
     try:
-        _call("keepalive", lambda: connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT))
-    except HypervisorError as error:
+        connection.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT)
+    except libvirt.libvirtError as error:
         _log.debug("no keepalive: %s", error)
 
 

@@ -28,18 +28,28 @@ def test_a_verdict_compares_what_was_measured_with_the_target(judged: Row, verdi
 
 
 def test_columns_are_aligned_over_all_sections() -> None:
-    start = Row(what="against virsh create", samples=Samples(values=(1.5, 1.25, 3.0)), unit="x", target=2)
+    against = Samples(values=(1.5, 1.25, 3.0))
+    start = Row(what="against virsh create", samples=against, unit="x", target=2, floor=Samples(values=(1.0, 1.2, 1.4)))
     memory = Row(what="VmRSS", samples=Samples(values=(140.4,)), unit="MiB", target=45)
     cause = Row(what="start", samples=Samples(values=(0.0123, 12.34)), unit="ms")
     sections = (Section(title="run", rows=(start,)), Section(title="memory", rows=(memory, cause)))
     assert format_table(sections) == (
-        "what                    measured  least to most  n     target\n"
-        "---------------------------------------------------------------------\n"
+        "what                    measured  least to most  n   floor   of it     target\n"
+        "-------------------------------------------------------------------------------------\n"
         "\n"
         "run\n"
-        "  against virsh create    1.50 x   1.25 to 3.00  3     <= 2 x  met\n"
+        "  against virsh create    1.50 x   1.25 to 3.00  3  1.20 x  1.25 x     <= 2 x  met\n"
         "\n"
         "memory\n"
-        "  VmRSS                  140 MiB                 1  <= 45 MiB  MISSED\n"
+        "  VmRSS                  140 MiB                 1                  <= 45 MiB  MISSED\n"
         "  start                  6.18 ms  0.012 to 12.3  2\n"
+    )
+
+
+def test_the_worst_is_compared_with_the_floor_where_the_worst_counts() -> None:
+    repaired = Row(
+        what="repair", samples=Samples(values=(1.0, 4.0)), unit="s", by_worst=True, floor=Samples(values=(2.0,))
+    )
+    assert "repair, worst    4.00 s   1.00 to 4.00  2  2.00 s  2.00 x" in format_table(
+        (Section(title="reaction", rows=(repaired,)),)
     )

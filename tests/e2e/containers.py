@@ -22,7 +22,9 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.host.sysfs import read_host
 from launcher.host.tree import FolderTree
-from launcher.kubelet import Amount, ContainerRequests, PodRequests, admit, parse_options
+from launcher.kubelet.admission import admit
+from launcher.kubelet.options import parse_options
+from launcher.kubelet.requests import Amount, ContainerRequests, PodRequests
 from launcher.pod.manifest import MANIFEST_FILE, MANIFEST_FOLDER, PodManifest, pod_manifest, pod_requests
 from launcher.pod.options import KVM_RESOURCE, PodOptions
 from launcher.quantity import Quantity, parse_quantity

@@ -13,10 +13,11 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.errors import UsageError
 from launcher.host.model import CPU, Host, Node
-from launcher.kubelet import ContainerRequests, Feature, PodRequests, admit, parse_options, qos_class
+from launcher.kubelet.admission import admit
 from launcher.kubelet.errors import KubeletHangs, Refused
 from launcher.kubelet.limits import Limits, container_limits, pod_limits
-from launcher.kubelet.requests import level_of, requests_of
+from launcher.kubelet.options import Feature, parse_options
+from launcher.kubelet.requests import ContainerRequests, PodRequests, level_of, qos_class, requests_of
 from launcher.kubelet.version import KubeletVersion
 
 Resources: TypeAlias = dict[str, dict[str, str]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, Host, Node
-from launcher.kubelet import Amount, ContainerRequests, PodRequests
+from launcher.kubelet.requests import Amount, ContainerRequests, PodRequests
 from launcher.quantity import parse_quantity
 
 

@@ -10,20 +10,10 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit, ExitStatus, LauncherError, UsageError
 from launcher.host.model import Host
-from launcher.kubelet import (
-    ContainerRequests,
-    Feature,
-    KubeletOptions,
-    NotEnoughCPUs,
-    PodRequests,
-    Policy,
-    SMTAlignmentError,
-    TopologyAffinityError,
-    TopologyPolicy,
-    admit,
-    container_cpuset,
-    parse_options,
-)
+from launcher.kubelet.admission import admit, container_cpuset
+from launcher.kubelet.errors import NotEnoughCPUs, SMTAlignmentError, TopologyAffinityError
+from launcher.kubelet.options import Feature, KubeletOptions, Policy, TopologyPolicy, parse_options
+from launcher.kubelet.requests import ContainerRequests, PodRequests
 from tests.kubelet.machines import (
     N2S4C10T2,
     S1C4T2,

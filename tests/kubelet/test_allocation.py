@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, NO_NODE, Host
-from launcher.kubelet import NotEnoughCPUs
 from launcher.kubelet.distributed import Sharing, take_distributed
-from launcher.kubelet.errors import KubeletHangs
+from launcher.kubelet.errors import KubeletHangs, NotEnoughCPUs
 from launcher.kubelet.packed import take_packed
 from launcher.kubelet.topology import topology_of
 from tests.kubelet.machines import (

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from launcher.cpuset import CPUSet
 from launcher.errors import UsageError
-from launcher.kubelet import Feature, KubeletOptions, Policy, TopologyPolicy, parse_options
-from launcher.kubelet.options import TopologyScope
+from launcher.kubelet.options import Feature, KubeletOptions, Policy, TopologyPolicy, TopologyScope, parse_options
 from launcher.kubelet.version import KubeletVersion
 
 PARSED = [

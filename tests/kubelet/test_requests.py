@@ -6,8 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from launcher.kubelet import Amount, ContainerRequests, PodRequests, QoSClass, pod_of, qos_class, requests_of
-from launcher.kubelet.requests import exclusive_cpus, level_of
+from launcher.kubelet.requests import (
+    Amount,
+    ContainerRequests,
+    PodRequests,
+    QoSClass,
+    exclusive_cpus,
+    level_of,
+    pod_of,
+    qos_class,
+    requests_of,
+)
 from launcher.kubelet.version import KubeletVersion
 from launcher.quantity import Quantity, parse_quantity
 from launcher.vmi.guest import Guest, GuestCPU, GuestMemory, Topology

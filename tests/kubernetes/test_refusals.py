@@ -11,8 +11,9 @@ import pytest
 from launcher.cpuset import CPUSet
 from launcher.host.sysfs import read_host
 from launcher.host.tree import FolderTree
-from launcher.kubelet import container_cpuset, parse_options
+from launcher.kubelet.admission import container_cpuset
 from launcher.kubelet.errors import Refused
+from launcher.kubelet.options import parse_options
 from launcher.pod.manifest import pod_requests
 from tests.kubernetes.api import Object
 from tests.kubernetes.cluster import Cluster, cpus_of_threads, group_of, qemus, state_of_cpus

@@ -13,7 +13,9 @@ import yaml
 from launcher.errors import InvalidVMI, UsageError
 from launcher.host.model import Host
 from launcher.host.synthetic import parse_synthetic
-from launcher.kubelet import QoSClass, container_cpuset, parse_options, qos_class
+from launcher.kubelet.admission import container_cpuset
+from launcher.kubelet.options import parse_options
+from launcher.kubelet.requests import QoSClass, qos_class
 from launcher.planner.demand import cpu_demand
 from launcher.planner.plan import plan
 from launcher.pod.manifest import pod_requests

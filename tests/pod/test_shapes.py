@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from launcher.kubelet import QoSClass, qos_class
+from launcher.kubelet.requests import QoSClass, qos_class
 from launcher.pod.manifest import pod_requests
 from tests.pod.pods import Rendered, rendered
 from tests.pod.standards import baseline, restricted

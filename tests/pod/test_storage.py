@@ -14,7 +14,9 @@ import pytest
 
 from launcher.errors import InvalidVMI
 from launcher.host.synthetic import parse_synthetic
-from launcher.kubelet import QoSClass, admit, parse_options, qos_class
+from launcher.kubelet.admission import admit
+from launcher.kubelet.options import parse_options
+from launcher.kubelet.requests import QoSClass, qos_class
 from launcher.pod.container_disks import SCRIPT
 from launcher.pod.manifest import pod_requests
 from launcher.storage.layout import KUBEVIRT_MOUNTS
