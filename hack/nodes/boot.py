@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from hack.nodes.beside import ALONE, Beside
 from hack.nodes.commands import last_lines
 from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.machine import Outlets
@@ -46,31 +47,35 @@ def boot(
     limit_s: float,
     show: Callable[[bytes], None],
     *,
+    beside: Beside = ALONE,
     up_s: float = UP_S,
     silent_s: float = SILENT_S,
 ) -> Ended:
     """Run a node to its end and hand on what its command prints; raises NodeError where it does not end by itself.
 
     It is EmulatorAtFault where QEMU crashes, or the node is not up after `up_s` seconds, or then gives no sign of life
-    for `silent_s`. In `work` the kernel's console, the node's status and what QEMU says are left, as `console`,
-    `status` and `qemu`.
+    for `silent_s`. A node ends at once where something that runs beside it does. In `work` the kernel's console, the
+    node's status and what QEMU says are left, as `console`, `status` and `qemu`.
     """
     reading, writing = os.pipe()
     outlets = Outlets(output_fd=writing, console=work / "console", status=work / "status")
     with os.fdopen(reading, "rb", buffering=0) as output, (work / "qemu").open("wb") as log:
         try:
-            qemu = start_qemu(arguments(outlets), pass_fds=(writing,), stdin=subprocess.DEVNULL, stderr=log)
+            qemu = start_qemu(arguments(outlets), beside, pass_fds=(writing,), stdin=subprocess.DEVNULL, stderr=log)
         finally:
             os.close(writing)
         with (
             killed_in_the_end(qemu),
             _killed_after(limit_s, qemu) as exceeded,
             _killed_when_still(work, up_s, silent_s, qemu) as seen,
+            killed_without(beside, qemu) as lost,
         ):
             # The pipe is closed by QEMU's end, and by nothing else.
             while text := output.read(_AT_ONCE):
                 show(text)
             qemu.wait()
+    if lost:
+        raise NodeError(lost[0])
     if seen:
         raise EmulatorAtFault(seen[0])
     return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
@@ -78,13 +83,14 @@ def boot(
 
 def start_qemu(
     arguments: tuple[str, ...],
+    beside: Beside = ALONE,
     *,
     pass_fds: tuple[int, ...] = (),
     stdin: int | None = None,
     stderr: IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start QEMU, which the kernel kills as soon as this process is no more (setpriv(1), --pdeathsig)."""
-    command = ("setpriv", "--pdeathsig", "KILL", _QEMU, *arguments)
+    command = (*beside.within, "setpriv", "--pdeathsig", "KILL", _QEMU, *arguments)
     return subprocess.Popen(command, pass_fds=pass_fds, stdin=stdin, stderr=stderr)
 
 
@@ -141,6 +147,27 @@ def _killed_when_still(work: Path, up_s: float, silent_s: float, qemu: subproces
     watcher.start()
     try:
         yield seen
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+@contextmanager
+def killed_without(beside: Beside, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
+    """Kill a node that has lost what ran beside it; the list then says what that was."""
+    lost: list[str] = []
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not lost and not is_over.wait(_LOOK_S):
+            if fault := beside.fault():
+                lost.append(fault)
+                qemu.kill()
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield lost
     finally:
         is_over.set()
         watcher.join()

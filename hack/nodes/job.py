@@ -7,9 +7,11 @@ import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from hack.nodes.beside import ALONE, BeginBeside, Beside
 from hack.nodes.commands import CHECKOUT, run
 from hack.nodes.discs import compile_folder, make_disc
 from hack.nodes.machine import Disc
@@ -21,11 +23,16 @@ _STAGE = CACHE / "checkout"
 _GUEST_FILES = ("vmlinuz", "initramfs", "stamp")
 
 
+def _nothing(_folder: Path) -> AbstractContextManager[Beside]:
+    return nullcontext(ALONE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What one node is to do: a command within a limit, or, without a limit, what a person at its console wants.
 
-    `before` is a program of the checkout that is run first, within the same limit.
+    `before` is a program of the checkout that is run first, within the same limit; `beside` begins what the node needs
+    on this machine.
     """
 
     shape: Shape
@@ -34,6 +41,7 @@ class Job:
     limit_s: int | None
     discs: tuple[Disc, ...] = ()
     before: str = ""
+    beside: BeginBeside = _nothing
 
 
 def make_job(job: Job, python: tuple[str, ...], disc: Path) -> None:

@@ -38,14 +38,18 @@ class Outlets:
     status: Path
 
 
-def node_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...], outlets: Outlets) -> tuple[str, ...]:
+def node_arguments(
+    shape: Shape, kernel: Kernel, discs: tuple[Disc, ...], outlets: Outlets, further: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Return QEMU's arguments for a node that runs a command."""
-    return (*machine_arguments(shape, kernel, discs), *_outlet_arguments(outlets), *device_arguments(shape))
+    return (*machine_arguments(shape, kernel, discs), *_outlet_arguments(outlets), *further, *device_arguments(shape))
 
 
-def console_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...]) -> tuple[str, ...]:
+def console_arguments(
+    shape: Shape, kernel: Kernel, discs: tuple[Disc, ...], further: tuple[str, ...] = ()
+) -> tuple[str, ...]:
     """Return QEMU's arguments for a node with a person at its serial console; Ctrl-A X ends it."""
-    return (*machine_arguments(shape, kernel, discs), "-serial", "mon:stdio", *device_arguments(shape))
+    return (*machine_arguments(shape, kernel, discs), "-serial", "mon:stdio", *further, *device_arguments(shape))
 
 
 def machine_arguments(shape: Shape, kernel: Kernel, discs: tuple[Disc, ...]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, start_qemu
+from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, killed_without, start_qemu
 from hack.nodes.commands import last_lines, run
 from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.folders import remove_forsaken, run_folder
@@ -27,6 +27,8 @@ from hack.nodes.wheels import build_site
 
 # The most that a run may bring home; what is not used takes no space.
 _RESULTS_BYTES = 1 << 30
+# The logs of what runs beside a node, next to those of the parts on it (hack/kubernetes/node-up).
+_BESIDE = "kubernetes"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +79,13 @@ def attach_console(job: Job) -> int:
     """Boot a node whose serial console is this terminal, and return once it is switched off."""
     with _prepared(job) as prepared:
         _say(f"{job.shape.name}, Debian {job.release.number}, boots; the end of its shell ends it, Ctrl-A X kills it")
-        with (prepared.work / "qemu").open("wb") as log:
-            qemu = start_qemu(console_arguments(job.shape, prepared.kernel, prepared.discs), stderr=log)
-            with killed_in_the_end(qemu):
+        with job.beside(prepared.work / _BESIDE) as beside, (prepared.work / "qemu").open("wb") as log:
+            arguments = console_arguments(job.shape, prepared.kernel, prepared.discs, beside.arguments)
+            qemu = start_qemu(arguments, beside, stderr=log)
+            with killed_in_the_end(qemu), killed_without(beside, qemu) as lost:
                 status = qemu.wait()
+        if lost:
+            raise NodeError(lost[0])
         if status != 0:
             raise NodeError(f"QEMU ended with status {status}: {last_lines((prepared.work / 'qemu').read_bytes())}")
         return status
@@ -96,11 +101,14 @@ def _run_at_most_twice(job: Job, prepared: _Prepared, results: Path | None) -> i
 
 def _run(job: Job, prepared: _Prepared, results: Path | None) -> int:
     disc = Disc(name="results", file=_empty_disc(prepared.work), kept=True)
-    arguments = partial(node_arguments, job.shape, prepared.kernel, (*prepared.discs, disc))
     started_s = time.monotonic()
     _say(f"{job.shape.name}, Debian {job.release.number}, boots")
-    with (prepared.work / "log").open("wb") as log:
-        ended = boot(arguments, prepared.work, (job.limit_s or 0) + AROUND_S, partial(_show, log))
+    with job.beside(prepared.work / _BESIDE) as beside, (prepared.work / "log").open("wb") as log:
+        arguments = partial(
+            node_arguments, job.shape, prepared.kernel, (*prepared.discs, disc), further=beside.arguments
+        )
+        limit_s = (job.limit_s or 0) + AROUND_S
+        ended = boot(arguments, prepared.work, limit_s, partial(_show, log), beside=beside)
     _say(f"{job.shape.name} ended after {time.monotonic() - started_s:.0f} s, its command with status {ended.status}")
     if not ended.has_results:
         raise NodeError(f"the results did not fit: they may have {_RESULTS_BYTES >> 20} MiB")
@@ -153,6 +161,9 @@ def _keep(work: Path, results: Path) -> None:
     for name in ("log", "console"):
         if (work / name).exists():
             shutil.copyfile(work / name, results / name)
+    for log in (work / _BESIDE).glob("*.log"):
+        (results / _BESIDE).mkdir(exist_ok=True)
+        shutil.copyfile(log, results / _BESIDE / log.name)
 
 
 def _unpack(disc: Path, results: Path) -> None:

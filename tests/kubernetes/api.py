@@ -1,4 +1,4 @@
-"""The API server of the node, spoken to directly: a kubectl costs seconds there."""
+"""The node's API server, spoken to directly: a kubectl costs seconds there."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 Object: TypeAlias = dict[str, Any]
 
-_ADDRESS, _PORT = "10.99.0.1", 443
-# An emulated API server has other things to do, too.
+_ADDRESS, _PORT = "10.96.0.1", 443
+# What it asks the kubelet for takes an emulated one its time.
 _PATIENCE_S = 120.0
 _MERGE = "application/merge-patch+json"
 _CORE = {

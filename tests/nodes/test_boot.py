@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from hack.nodes.boot import Ended, boot, console_end, judge
 from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.initramfs import loading_order
 from hack.nodes.machine import Outlets
+from tests.nodes.qemus import QEMU
 
 
 def _seen(work: Path, **files: str) -> Path:
@@ -77,32 +76,18 @@ def test_the_consoles_end_is_short(tmp_path: Path) -> None:
     assert len(console_end(work)) == 20
 
 
-@pytest.fixture
-def qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Put a shell script in QEMU's place; its first argument is the descriptor of the output."""
-
-    def install(script: str) -> None:
-        program = tmp_path / "bin/qemu-system-x86_64"
-        program.parent.mkdir()
-        program.write_text(f"#!/bin/sh\n{script}\n")
-        program.chmod(0o755)
-        monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
-
-    return install
-
-
 def _arguments(outlets: Outlets) -> tuple[str, ...]:
     return str(outlets.output_fd), str(outlets.status)
 
 
-def test_output_is_shown_as_it_comes(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_output_is_shown_as_it_comes(tmp_path: Path, qemu: QEMU) -> None:
     qemu('echo "one" >/dev/fd/$1; echo "exit 4" >"$2"; echo "two" >/dev/fd/$1')
     shown: list[bytes] = []
     assert boot(_arguments, tmp_path, 60, shown.append) == Ended(status=4, has_results=True)
     assert b"".join(shown) == b"one\ntwo\n"
 
 
-def test_a_node_that_exceeds_its_limit_is_killed(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_a_node_that_exceeds_its_limit_is_killed(tmp_path: Path, qemu: QEMU) -> None:
     qemu('echo $$ >/dev/fd/$1; trap "" TERM; exec sleep 600')
     shown: list[bytes] = []
     with pytest.raises(NodeError, match="was killed before it was up: 1 s had passed"):
@@ -110,13 +95,13 @@ def test_a_node_that_exceeds_its_limit_is_killed(tmp_path: Path, qemu: Callable[
     assert not Path(f"/proc/{int(b''.join(shown))}").exists()
 
 
-def test_the_limit_holds_for_a_node_that_never_stops_talking(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_the_limit_holds_for_a_node_that_never_stops_talking(tmp_path: Path, qemu: QEMU) -> None:
     qemu("exec yes >/dev/fd/$1")
     with pytest.raises(NodeError, match="was killed before it was up"):
         boot(_arguments, tmp_path, 1, lambda _text: None)
 
 
-def test_a_node_dies_with_who_waits_for_it(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_a_node_dies_with_who_waits_for_it(tmp_path: Path, qemu: QEMU) -> None:
     qemu("echo $$ >/dev/fd/$1; exec sleep 600")
     pids: list[int] = []
 
@@ -153,26 +138,24 @@ def test_a_module_that_the_kernel_lacks_is_named() -> None:
         loading_order("a/ext4.ko:\n", "a/virtio_pci.ko\n", ("virtio_blk",))
 
 
-def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_a_node_that_does_not_come_up_stood_still(tmp_path: Path, qemu: QEMU) -> None:
     qemu("exec sleep 60")
     with pytest.raises(EmulatorAtFault, match=r"^the node was not up after 0\.5 s$"):
         boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5)
 
 
-def test_a_node_that_is_up_may_take_its_time(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_a_node_that_is_up_may_take_its_time(tmp_path: Path, qemu: QEMU) -> None:
     qemu(f"echo up >{tmp_path}/status; sleep 1; echo exit 0 >>{tmp_path}/status")
     assert boot(_arguments, tmp_path, 60, lambda _text: None, up_s=0.5) == Ended(status=0, has_results=True)
 
 
-def test_a_node_that_gives_no_sign_of_life_any_more_stands_still(tmp_path: Path, qemu: Callable[[str], None]) -> None:
+def test_a_node_that_gives_no_sign_of_life_any_more_stands_still(tmp_path: Path, qemu: QEMU) -> None:
     qemu(f"echo up >{tmp_path}/status; sleep 0.3; echo alive >>{tmp_path}/status; exec sleep 60")
     with pytest.raises(EmulatorAtFault, match=r"^the node gave no sign of life for 1 s$"):
         boot(_arguments, tmp_path, 60, lambda _text: None, silent_s=1)
 
 
-def test_a_node_that_gives_signs_of_life_may_take_longer_than_they_are_apart(
-    tmp_path: Path, qemu: Callable[[str], None]
-) -> None:
+def test_a_node_that_gives_signs_of_life_may_take_longer_than_they_are_apart(tmp_path: Path, qemu: QEMU) -> None:
     beats = f"for _ in 1 2 3 4 5 6; do sleep 0.5; echo alive >>{tmp_path}/status; done"
     qemu(f"echo up >{tmp_path}/status; {beats}; echo exit 0 >>{tmp_path}/status")
     assert boot(_arguments, tmp_path, 60, lambda _text: None, silent_s=2) == Ended(status=0, has_results=True)
