@@ -12,8 +12,9 @@ from pathlib import Path
 from hack.nodes.commands import last_lines
 from hack.nodes.errors import NodeError
 
-# In the new namespace: loopback with one more address, until nobody holds the other end of standard input.
-_HOLD = 'ip link set lo up && ip address add "$1/32" dev lo && echo held && exec cat'
+# In the new namespace, until nobody holds the other end of standard input: loopback, one more address that leads there, and
+# who speaks to it is 127.0.0.1, which QEMU's user networking translates: the node, whose address it is, would drop its own.
+_HOLD = 'ip link set lo up && ip route add local "$1" dev lo table local src 127.0.0.1 && echo held && exec cat'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ BeginBeside = Callable[[Path], AbstractContextManager[Beside]]
 
 @contextmanager
 def own_network(address: str) -> Iterator[tuple[str, ...]]:
-    """Make a network namespace whose loopback has this address, too; yield the words that run a program in it.
+    """Make a network namespace in which this address is loopback's, too; yield the words that run a program in it.
 
     It needs no privilege where this machine lets its users make namespaces, and goes with the last program in it.
     """
