@@ -12,8 +12,9 @@ from pathlib import Path
 from hack.nodes.commands import last_lines
 from hack.nodes.errors import NodeError
 
-# In the new namespace, until nobody holds the other end of standard input: loopback, and an address that leads there,
-# too. Who speaks to it is 127.0.0.1, which QEMU's user networking translates: a node takes nothing from its own address.
+# In the new namespace, until nobody holds the other end of standard input: loopback, and one more address that leads
+# there. Who speaks to it is 127.0.0.1, which QEMU's user networking translates: from its own address a node takes
+# nothing.
 _HOLD = 'ip link set lo up && ip route add local "$1" dev lo table local src 127.0.0.1 && echo held && exec cat'
 
 
