@@ -56,9 +56,7 @@ class _Areas(Struct):
         settled = ground.market.settle(self._each_divided(rough)) or rough
         first = min(settled, rough, key=ground.crossed_by)
         found, is_least = self._best_of(self._attempt(searches), least, first)
-        if is_least or ground.is_narrow:
-            return found, is_least and are_all
-        return mended(found, ground), False
+        return (found, are_all) if is_least else (mended(found, ground), False)
 
     def _searches(self, rough: Settled) -> tuple[list[tuple[int, Search]], bool]:
         """Prepare the search of each set of nodes that may do, those that are known to do first."""

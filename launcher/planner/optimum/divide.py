@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from launcher.planner.optimum.areas import divide_areas
 from launcher.planner.optimum.ground import Ground
-from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.nodes import divide_nodes
 from launcher.planner.optimum.supply import Area
 from launcher.planner.optimum.survey import dislike, survey
@@ -17,11 +17,15 @@ from launcher.vmi.guest import Topology
 
 
 class Division(Struct, frozen=True, kw_only=True):
-    """The groups and the housekeeping, terms 4 to 6 of them, and how many terms the search has shown to be least."""
+    """The groups and the housekeeping, terms 4 to 6 of them, and how many terms the search has shown to be least.
+
+    The market has the least price.
+    """
 
     settled: Settled
     terms: tuple[int, int, int]
     sure: int
+    market: Market
 
 
 def divide(areas: Sequence[Area], topology: Topology, housekeeping: int, most: Mapping[int, int]) -> Division | None:
@@ -35,7 +39,8 @@ def divide(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     return Division(
         settled=settled,
         terms=(nodes.crossings, nodes.used, ground.crossed_by(settled)),
-        sure=0 if ground.is_narrow else 3 if not nodes.is_least else 6 if is_least else 5,
+        market=ground.plain,
+        sure=3 if not nodes.is_least else 6 if is_least else 5,
     )
 
 

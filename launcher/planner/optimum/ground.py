@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps
@@ -14,12 +14,10 @@ from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Groups, Item
+from launcher.planner.optimum.states import Goal, Item
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
-# Every way of housekeeping is followed.
-ALL = 1 << 30
 # The least effort that an attempt is given.
 _LEAST_EFFORT = 1_000
 # Guests of more vCPUs than this that use every CPU get a third of the effort: each step takes longer.
@@ -39,6 +37,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     # The areas of each node, ascending, and what tells each area from others.
     members: Mapping[int, Sequence[int]]
     shapes: Sequence[object]
+    kinds: dict[object, int] = field(default_factory=dict)
     # The CPUs of each node beyond what it may give.
     surplus: Mapping[int, int]
 
@@ -56,11 +55,6 @@ class Ground(Struct, frozen=True, kw_only=True):
     def needed(self) -> int:
         """The guest's vCPUs."""
         return self.topology.vcpus
-
-    @property
-    def is_narrow(self) -> bool:
-        """Tell whether only some ways of housekeeping are followed."""
-        return self.market.few < ALL
 
     def effort(self, steps: int) -> Effort:
         """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
@@ -91,6 +85,11 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Return the nodes on which these areas lie."""
         return {self.areas[index].node for index in group}
 
+    def areas_on(self, nodes: Iterable[int], others: Iterable[Iterable[int]]) -> tuple[int, ...]:
+        """List the areas of nodes that other groups leave."""
+        used = {area for group in others for area in group}
+        return tuple(area for node in sorted(nodes) for area in self.of_node(node) if area not in used)
+
     def crossed(self, groups: Iterable[Iterable[int]]) -> int:
         """Count the caches that groups cross: term 6."""
         return sum(len({self.areas[index].cache for index in group}) - 1 for group in groups)
@@ -108,7 +107,12 @@ class Ground(Struct, frozen=True, kw_only=True):
         extra = high % self.topology.threads
         kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
         high -= extra
-        return Item(number=node, node=-1, low=min(low, high), high=high, kind=kind, cache=node, extra=extra)
+        number = self._kind(kind)
+        return Item(number=node, node=-1, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
+
+    def _kind(self, kind: object) -> int:
+        """Number what tells items apart."""
+        return self.kinds.setdefault(kind, len(self.kinds))
 
     def area_items(self, members: Iterable[int]) -> list[Item]:
         """List areas as items, those of a node together and the largest first."""
@@ -118,10 +122,12 @@ class Ground(Struct, frozen=True, kw_only=True):
                 node=self.areas[index].node + 1,
                 low=self.low[index],
                 high=self.high[index],
-                kind=(
-                    self.shapes[index],
-                    self.surplus[self.areas[index].node],
-                    self.areas[index].node in self.caps.full,
+                kind=self._kind(
+                    (
+                        self.shapes[index],
+                        self.surplus[self.areas[index].node],
+                        self.areas[index].node in self.caps.full,
+                    )
                 ),
                 cache=self.areas[index].cache,
             )
@@ -166,41 +172,24 @@ class Ground(Struct, frozen=True, kw_only=True):
         part: int = 0,
         surplus: Mapping[int, int] | None = None,
     ) -> Search:
-        def areas_of(group: Iterable[int]) -> tuple[int, ...]:
-            return tuple(sorted(index for member in group for index in members[member]))
-
-        def settles(groups: Groups) -> Settled | None:
-            return market.settle([areas_of(group) for group in groups])
-
-        has_price = market.housekeeping or self.caps.most or market.price >> (3 * FIELD)
-
-        def price_of(group: Sequence[int]) -> int | None:
-            if not has_price:
-                return 0
-            return min((offer.price for offer in market.group(areas_of(group))), default=None)
-
         size = market.socket
         slack = sum(item.high for item in items) + extra - market.topology.vcpus
         sizes = [(item.low, item.high) for item in items]
-        all_sizes = [(item.low, item.high + item.extra) for item in items]
-        raw = sum(high for _, high in all_sizes) - market.topology.vcpus
         odd = self.topology.threads - 1 if extra else 0
         caches = {item.cache for item in items}
         return Search(
             items=[item._replace(number=position) for position, item in enumerate(items)],
+            size=size,
+            members=members,
             market=market,
-            settles=settles,
-            price_of=price_of,
             merit=lambda settled: settled.dislike >> AWAY,
             prospects=Prospects(
-                usual=Estimate.of(sizes, size, max(0, slack), odd, extra),
-                every=Estimate.of(all_sizes, size, max(0, raw), 0, 0) if extra else None,
+                estimate=Estimate.of(sizes, size, max(0, slack), odd, extra),
                 spanning=len(caches) < len(items),
                 socket=size if part else 0,
             ),
             surplus=surplus or {},
             full=frozenset(node + 1 for node in self.caps.full),
-            lossless=not market.housekeeping and not self.caps.most,
             extra=extra,
             part=part,
         )

@@ -14,12 +14,11 @@ _TWO_THIRDS = 2 / 3
 class Prospects(Struct):
     """What is known without a search of the items that are left.
 
-    `usual` estimates with whole guest cores, `every` with all CPUs where guest cores lie across nodes, and `outlook`
-    node by node. Where caches are `spanning` several items, only their number is estimated.
+    `estimate` weighs item by item, `outlook` node by node. Where caches are `spanning` several items, only their number
+    is estimated.
     """
 
-    usual: Estimate
-    every: Estimate | None
+    estimate: Estimate
     spanning: bool
     # The CPUs of a guest socket; 0 where whole nodes are the items.
     socket: int
@@ -29,22 +28,17 @@ class Prospects(Struct):
         """Return a number of crossings below which nothing need be searched from this state on."""
         if self.spanning:
             return 0
-        numbers = {item.number for item in state.rest}
-        least = self.usual.crossings(numbers, state.slack)
-        return least if self.every is None else max(least, self.every.crossings(numbers, state.raw))
+        return self.estimate.crossings({item.number for item in state.rest}, state.slack)
 
     def allow(self, state: State) -> bool:
         """Tell whether so few items and crossings as the state still has may be enough for the rest."""
         if self.socket and self._nodes(state) > state.nodes:
             return False
         numbers = {item.number for item in state.rest}
-        for estimate, slack in ((self.usual, state.slack), (self.every, state.raw)):
-            if estimate is None:
-                continue
-            if estimate.fewest(numbers, slack) > state.items:
-                return False
-            if not self.spanning and estimate.crossings(numbers, slack) > state.crossings:
-                return False
+        if self.estimate.fewest(numbers, state.slack) > state.items:
+            return False
+        if not self.spanning and self.estimate.crossings(numbers, state.slack) > state.crossings:
+            return False
         return self.outlook is None or self.outlook.crossings(state.rest, state.slack, state.nodes) <= state.crossings
 
     def _nodes(self, state: State) -> int:

@@ -6,7 +6,7 @@ node, then of more and more nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -28,20 +28,19 @@ _Step = tuple[tuple[int, ...], State]
 class Search(Struct):
     """One search over these items, sorted by node, for the guest of the market.
 
-    `settles` judges a finished division; `price_of` is the least price of a group, None where it is none. With
-    `lossless`, items that make whole sockets alone or in pairs are taken so. `extra` CPUs may be used beyond what items
-    have in whole guest cores. What a node gives to a group of several nodes is a multiple of `part` (0: the items are
-    nodes). `surplus` are the CPUs of nodes that must stay without a vCPU, of those that are `full` no more may. Of the
-    divisions found the one with the least `merit` is the best, and one that is `good` enough ends the search.
+    `members` are the areas of each item. `extra` CPUs may be used beyond what items have in whole guest cores. What a
+    node gives to a group of several nodes is a multiple of `part` (0: the items are nodes). `surplus` are the CPUs of
+    nodes that must stay without a vCPU, of those that are `full` no more may. Of the divisions found the one with the
+    least `merit` is the best, and one that is `good` enough ends the search.
     """
 
     items: Sequence[Item]
+    members: Sequence[tuple[int, ...]]
     market: Market
-    settles: Callable[[Groups], Settled | None]
-    price_of: Callable[[tuple[int, ...]], int | None]
+    # The CPUs of a guest socket.
+    size: int
     merit: Callable[[Settled], int]
     prospects: Prospects
-    lossless: bool
     extra: int
     surplus: Mapping[int, int]
     full: frozenset[int]
@@ -52,12 +51,6 @@ class Search(Struct):
     leaves: int = 0
     failed: set[object] = field(default_factory=set)
     outlooks: dict[int, Outlook | None] = field(default_factory=dict)
-    kinds: dict[object, int] = field(default_factory=dict)
-
-    @property
-    def size(self) -> int:
-        """The CPUs of a guest socket."""
-        return self.market.socket
 
     @property
     def effort(self) -> Effort:
@@ -86,8 +79,7 @@ class Search(Struct):
         return self.outlooks[nodes]
 
     def _first_state(self, goal: Goal) -> State:
-        budget = self.market.topology.vcpus, self.market.price, self.extra
-        return first_state(self.items, goal, self.surplus, budget)
+        return first_state(self.items, goal, self.surplus, self.market.topology.vcpus, self.extra)
 
     def _extend(self, state: State, groups: Groups) -> bool:
         """Divide the rest; tell whether a division was found that needs no better."""
@@ -97,7 +89,7 @@ class Search(Struct):
             return self._leaf(groups)
         if not self.prospects.allow(state):
             return False
-        key = self._key(state)
+        key = tuple(item.number for item in state.rest), state[1:]
         if key in self.failed:
             return False
         before = self.leaves
@@ -108,60 +100,36 @@ class Search(Struct):
             self.failed.add(key)
         return False
 
-    def _key(self, state: State) -> object:
-        """Tell states apart but for interchangeable items and nodes."""
-        if self.prospects.spanning or not self.part:
-            return tuple(item.number for item in state.rest), state[1:]
-        surplus = dict(state.surplus)
-        by_node: dict[int, tuple[int, ...]] = {}
-        for item in state.rest:
-            kind = self.kinds.setdefault(item.kind, len(self.kinds))
-            by_node[item.node] = (*by_node.get(item.node, ()), kind)
-        return tuple(sorted((surplus.get(node, 0), own) for node, own in by_node.items())), state[1:9]
-
     def _leaf(self, groups: Groups) -> bool:
         self.leaves += 1
         self.effort.spend(_STEP)
-        settled = self.settles(groups) if groups else None
+        settled = self.market.settle([self._areas_of(group) for group in groups]) if groups else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
 
+    def _areas_of(self, group: Iterable[int]) -> tuple[int, ...]:
+        return tuple(sorted(index for member in group for index in self.members[member]))
+
     def _steps(self, state: State) -> Iterator[_Step]:
         """Yield what may become of the first item, the cheapest first: the group, if any, and what is left."""
         first, others = state.rest[0], state.rest[1:]
-        for found in self._group(state, first, (), others):
-            yield found
-            if self._is_lossless(state, found):
-                return
+        yield from self._group(state, first, (), others)
         if not first.low:
             yield from self._idle(state, first)
-        for found in self._closed(state, first, others):
-            yield found
-            if len(found[0]) == 2 and found[1].nodes == state.nodes and self._is_lossless(state, found):
-                return
-
-    def _is_lossless(self, state: State, found: _Step) -> bool:
-        return self.lossless and found[1].slack == state.slack and found[1].excess == state.excess
+        yield from self._closed(state, first, others)
 
     def _idle(self, state: State, first: Item) -> Iterator[_Step]:
-        """Leave the first item without vCPUs.
-
-        Without housekeeping those of its node that are no larger, too: one of them might change places with it.
-        """
-        idle, nodes = {first}, {first.node}
-        if not self.market.housekeeping and self.part and not self.prospects.spanning:
-            idle |= {item for item in state.rest if item.node == first.node and not item.low}
-        cpus, extra = sum(item.high for item in idle), sum(item.extra for item in idle)
-        if self._may_waste(state, cpus, nodes) and cpus + extra <= state.raw:
-            rest = tuple(item for item in state.rest if item not in idle)
-            yield from self._left((), state.wasted(cpus, nodes)._replace(rest=rest, raw=state.raw - cpus - extra))
+        """Leave the first item without vCPUs."""
+        raw = state.raw - first.high - first.extra
+        if raw >= 0 and self._may_waste(state, first.high, {first.node}):
+            surplus = state.surplus_after(first.high, {first.node})
+            after = state._replace(rest=state.rest[1:], slack=state.slack - first.high, raw=raw, surplus=surplus)
+            yield from self._left((), after)
 
     def _may_waste(self, state: State, cpus: int, nodes: set[int]) -> bool:
         """Tell whether so many CPUs of these nodes may stay without a vCPU."""
-        if nodes <= self.full and cpus > state.surplus_of(nodes):
-            return False
-        return cpus <= state.slack
+        return cpus <= state.slack and not (nodes <= self.full and cpus > state.surplus_of(nodes))
 
     def _left(self, group: tuple[int, ...], state: State) -> Iterator[_Step]:
         """Yield the step where nodes can still leave what they may not give."""
@@ -193,37 +161,38 @@ class Search(Struct):
                     yield from self._group(state, first, members, pool)
 
     def _group(self, state: State, first: Item, members: tuple[Item, ...], pool: tuple[Item, ...]) -> Iterator[_Step]:
-        by_node = {first.node: first.high}
+        """Yield the group of the first item and these members, with each number of guest sockets that it may have."""
+        size, low, every, by_node = self.size, first.low, first.extra, {first.node: first.high}
         for item in members:
             by_node[item.node] = by_node.get(item.node, 0) + item.high
+            low += item.low
+            every += item.extra
         nodes, total = set(by_node), sum(by_node.values())
-        # Of several nodes each gives whole guest cores.
-        odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if members and len(nodes) > 1 else 0
-        low, high = first.low + sum(item.low for item in members), total - odd
-        every = first.extra + sum(item.extra for item in members)
-        extra = min(state.extra, every)
-        least, most = -(-low // self.size), high // self.size
-        cost = len({first.cache, *(item.cache for item in members)}) - 1
-        over = least * self.size - low
-        if cost > state.crossings or over > state.excess:
+        cost = len({first.cache, *(item.cache for item in members)}) - 1 if self.prospects.spanning else len(members)
+        least = -(-low // size)
+        over = least * size - low
+        if cost > state.crossings or len(nodes) - 1 > state.nodes or over > state.excess:
             return
-        group = (first.number, *(item.number for item in members))
+        # Of several nodes each gives whole guest cores.
+        odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if len(nodes) > 1 else 0
+        most, all_most = (total - odd) // size, (total - odd + min(state.extra, every)) // size
         # Fewer guest sockets than there is room for leave what the nodes may not give.
-        fewest = max(1, least, most + state.surplus_of(nodes) // -self.size)
-        for count in (*range(max(1, least, most), (high + extra) // self.size + 1), *range(most - 1, fewest - 1, -1)):
-            waste, more = max(0, total - count * self.size), max(0, count * self.size - total)
-            raw = total + every - count * self.size
-            price = self.price_of(group) if self._may_waste(state, waste, nodes) and raw <= state.raw else None
-            if price is None or price > state.price:
+        fewest = max(1, least, most + state.surplus_of(nodes) // -size)
+        group, numbers = (first.number, *(item.number for item in members)), {item.number for item in members}
+        for count in (*range(max(1, least, most), all_most + 1), *range(most - 1, fewest - 1, -1)):
+            over_all = total - count * size
+            waste, raw = max(0, over_all), state.raw - over_all - every
+            if raw < 0 or not self._may_waste(state, waste, nodes):
                 continue
-            after = state.wasted(waste, nodes)._replace(
-                rest=tuple(item for item in pool if item not in members) if members else pool,
+            after = State(
+                rest=tuple(item for item in pool if item.number not in numbers),
                 crossings=state.crossings - cost,
                 nodes=state.nodes - len(nodes) + 1,
+                slack=state.slack - waste,
                 excess=state.excess - over,
                 items=state.items - len(group),
-                price=state.price - price,
-                extra=state.extra - more,
-                raw=state.raw - raw,
+                extra=state.extra - max(0, -over_all),
+                raw=raw,
+                surplus=state.surplus_after(waste, nodes),
             )
             yield from self._left(group, after)
