@@ -72,8 +72,7 @@ class _Areas(Struct):
             if numbers != known:
                 sets.append(numbers)
         searches = [
-            ground.search_areas(ground.area_items(i for node in numbers for i in ground.of_node(node)), ground.plain)
-            for numbers in sets
+            ground.search_areas((i for node in numbers for i in ground.of_node(node)), ground.plain) for numbers in sets
         ]
         return [(search.least(), search) for search in searches], are_all
 

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from launcher.host.model import NO_NODE
 from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort, TooLong
-from launcher.planner.optimum.estimate import Estimate
 from launcher.planner.optimum.groups import Market, Settled
-from launcher.planner.optimum.offers import AWAY, FIELD
-from launcher.planner.optimum.prospects import Prospects
+from launcher.planner.optimum.offers import FIELD
 from launcher.planner.optimum.search import Search
 from launcher.planner.optimum.states import Goal, Item
 from launcher.planner.optimum.supply import Area
@@ -22,6 +21,8 @@ from launcher.vmi.guest import Topology
 _LEAST_EFFORT = 1_000
 # Guests of more vCPUs than this that use every CPU get a third of the effort: each step takes longer.
 _LARGE = 128
+# What whole nodes lie on.
+_ALL = NO_NODE - 1
 # Whatever is settled outside a search has to be.
 ENDLESS = 1 << 60
 
@@ -108,18 +109,18 @@ class Ground(Struct, frozen=True, kw_only=True):
         kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
         high -= extra
         number = self._kind(kind)
-        return Item(number=node, node=-1, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
+        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
 
     def _kind(self, kind: object) -> int:
         """Number what tells items apart."""
         return self.kinds.setdefault(kind, len(self.kinds))
 
-    def area_items(self, members: Iterable[int]) -> list[Item]:
+    def _area_items(self, members: Iterable[int]) -> list[Item]:
         """List areas as items, those of a node together and the largest first."""
         return [
             Item(
                 number=index,
-                node=self.areas[index].node + 1,
+                node=self.areas[index].node,
                 low=self.low[index],
                 high=self.high[index],
                 kind=self._kind(
@@ -137,15 +138,15 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def search_nodes(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of nodes."""
-        members = [tuple(self.of_node(item.number)) for item in items]
-        return self._search(items, members, market, extra=self.extra)
+        return Search.of(items, [tuple(self.of_node(item.number)) for item in items], market, extra=self.extra)
 
-    def search_areas(self, items: Sequence[Item], market: Market) -> Search:
+    def search_areas(self, areas: Iterable[int], market: Market) -> Search:
         """Prepare a search for groups of areas."""
-        members = [(item.number,) for item in items]
+        items = self._area_items(areas)
         part = 1 if self.extra else self.topology.threads
-        surplus = {item.node: self.surplus[item.node - 1] for item in items}
-        return self._search(items, members, market, part=part, surplus=surplus if self.caps.most else None)
+        surplus = self.surplus if self.caps.most else {}
+        own = {item.node: surplus.get(item.node, 0) for item in items}
+        return Search.of(items, [(item.number,) for item in items], market, part=part, surplus=own)
 
     def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
         """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.
@@ -160,39 +161,7 @@ class Ground(Struct, frozen=True, kw_only=True):
         if whole is None:
             return None
         market = market.with_fields(price=whole.price | ((1 << FIELD) - 1))
-        return self.search_areas(self.area_items(areas), market), whole
-
-    def _search(
-        self,
-        items: Sequence[Item],
-        members: Sequence[tuple[int, ...]],
-        market: Market,
-        *,
-        extra: int = 0,
-        part: int = 0,
-        surplus: Mapping[int, int] | None = None,
-    ) -> Search:
-        size = market.socket
-        slack = sum(item.high for item in items) + extra - market.topology.vcpus
-        sizes = [(item.low, item.high) for item in items]
-        odd = self.topology.threads - 1 if extra else 0
-        caches = {item.cache for item in items}
-        return Search(
-            items=[item._replace(number=position) for position, item in enumerate(items)],
-            size=size,
-            members=members,
-            market=market,
-            merit=lambda settled: settled.dislike >> AWAY,
-            prospects=Prospects(
-                estimate=Estimate.of(sizes, size, max(0, slack), odd, extra),
-                spanning=len(caches) < len(items),
-                socket=size if part else 0,
-            ),
-            surplus=surplus or {},
-            full=frozenset(node + 1 for node in self.caps.full),
-            extra=extra,
-            part=part,
-        )
+        return self.search_areas(areas, market), whole
 
 
 def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settled | None, bool]:

@@ -15,6 +15,9 @@ from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, jo
 from launcher.planner.optimum.stock import Reservation, Stock
 from launcher.vmi.guest import Topology
 
+# The areas of a group, ascending.
+Group = tuple[int, ...]
+
 
 class Settled(Struct, frozen=True, kw_only=True):
     """Groups with their guest sockets, every area's reservation, and how much of the housekeeping is disliked.
@@ -22,7 +25,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     `kept` is what vCPUs may use of areas on capped nodes.
     """
 
-    groups: tuple[tuple[tuple[int, ...], int], ...]
+    groups: tuple[tuple[Group, int], ...]
     reservations: dict[int, Reservation]
     price: int
     dislike: int

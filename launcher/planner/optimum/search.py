@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.groups import Market, Settled
-from launcher.planner.optimum.outlook import Outlook
+from launcher.planner.optimum.groups import Group, Market, Settled
+from launcher.planner.optimum.offers import AWAY
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.states import Goal, Groups, Item, State, first_state
+from launcher.planner.optimum.states import Goal, Item, State
 from launcher.planner.optimum.sums import Sums, Wanted
 
 # Divisions that are settled for one number of crossings: of equal ones that are liked more.
@@ -22,7 +21,11 @@ _LEAVES = 12
 # What one step of the search counts as.
 _STEP = 25
 
-_Step = tuple[tuple[int, ...], State]
+_Step = tuple[Group, State]
+
+
+def _merit(settled: Settled) -> int:
+    return settled.dislike >> AWAY
 
 
 class Search(Struct):
@@ -35,27 +38,46 @@ class Search(Struct):
     """
 
     items: Sequence[Item]
-    members: Sequence[tuple[int, ...]]
+    members: Sequence[Group]
     market: Market
-    # The CPUs of a guest socket.
-    size: int
-    merit: Callable[[Settled], int]
     prospects: Prospects
     extra: int
+    part: int
     surplus: Mapping[int, int]
     full: frozenset[int]
-    part: int = 0
+    merit: Callable[[Settled], int] = _merit
     good: int = 0
     most_leaves: int = _LEAVES
     best: Settled | None = None
     leaves: int = 0
     failed: set[object] = field(default_factory=set)
-    outlooks: dict[int, Outlook | None] = field(default_factory=dict)
 
-    @property
-    def effort(self) -> Effort:
-        """What may still be done."""
-        return self.market.effort
+    @staticmethod
+    def of(
+        items: Sequence[Item],
+        members: Sequence[Group],
+        market: Market,
+        *,
+        extra: int = 0,
+        part: int = 0,
+        surplus: Mapping[int, int] | None = None,
+    ) -> Search:
+        """Prepare the search."""
+        items = [item._replace(number=position) for position, item in enumerate(items)]
+        spanning = len({item.cache for item in items}) < len(items)
+        search = Search(
+            items=items,
+            members=members,
+            market=market,
+            prospects=Prospects(items, market.socket, extra, part, spanning),
+            extra=extra,
+            part=part,
+            surplus=surplus or {},
+            full=market.caps.full,
+        )
+        odd = market.topology.threads - 1 if extra else 0
+        search.prospects.weigh(max(0, search._first_state(Goal(0, 0)).slack), odd)
+        return search
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
@@ -65,25 +87,29 @@ class Search(Struct):
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
         state = self._first_state(goal)
         self.best, self.leaves = None, 0
-        if self.part and not self.prospects.spanning:
-            self.prospects.outlook = self._outlook(state.slack, goal.nodes)
         self.failed.clear()
+        self.prospects.aim(state.slack, goal.nodes)
         if state.slack >= state.owed and state.excess >= 0:
             self._extend(state, ())
         return self.best
 
-    def _outlook(self, slack: int, nodes: int) -> Outlook | None:
-        """Return the outlook for so many nodes crossed, the same for every number of crossings that is tried."""
-        if nodes not in self.outlooks:
-            self.outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes)
-        return self.outlooks[nodes]
-
     def _first_state(self, goal: Goal) -> State:
-        return first_state(self.items, goal, self.surplus, self.market.topology.vcpus, self.extra)
+        high, vcpus = sum(item.high for item in self.items), self.market.topology.vcpus
+        return State(
+            rest=tuple(self.items),
+            crossings=goal.crossings,
+            nodes=goal.nodes,
+            slack=high + self.extra - vcpus,
+            excess=vcpus - sum(item.low for item in self.items),
+            items=goal.items,
+            extra=self.extra,
+            raw=high + sum(item.extra for item in self.items) - vcpus,
+            surplus=tuple((node, cpus) for node, cpus in self.surplus.items() if cpus),
+        )
 
-    def _extend(self, state: State, groups: Groups) -> bool:
+    def _extend(self, state: State, groups: tuple[Group, ...]) -> bool:
         """Divide the rest; tell whether a division was found that needs no better."""
-        self.effort.spend(_STEP)
+        self.market.effort.spend(_STEP)
         rest = sum(item.high for item in state.rest)
         if rest <= state.slack - state.extra and not any(item.low for item in state.rest):
             return self._leaf(groups)
@@ -100,15 +126,15 @@ class Search(Struct):
             self.failed.add(key)
         return False
 
-    def _leaf(self, groups: Groups) -> bool:
+    def _leaf(self, groups: tuple[Group, ...]) -> bool:
         self.leaves += 1
-        self.effort.spend(_STEP)
+        self.market.effort.spend(_STEP)
         settled = self.market.settle([self._areas_of(group) for group in groups]) if groups else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
 
-    def _areas_of(self, group: Iterable[int]) -> tuple[int, ...]:
+    def _areas_of(self, group: Iterable[int]) -> Group:
         return tuple(sorted(index for member in group for index in self.members[member]))
 
     def _steps(self, state: State) -> Iterator[_Step]:
@@ -131,7 +157,7 @@ class Search(Struct):
         """Tell whether so many CPUs of these nodes may stay without a vCPU."""
         return cpus <= state.slack and not (nodes <= self.full and cpus > state.surplus_of(nodes))
 
-    def _left(self, group: tuple[int, ...], state: State) -> Iterator[_Step]:
+    def _left(self, group: Group, state: State) -> Iterator[_Step]:
         """Yield the step where nodes can still leave what they may not give."""
         if state.surplus:
             room: dict[int, int] = {}
@@ -146,7 +172,7 @@ class Search(Struct):
         most = len(pool) if self.prospects.spanning else min(state.crossings, len(pool))
         if not most:
             return
-        sums = Sums.of(pool, most, first, Wanted(self.size, state.slack, state.extra), self.effort)
+        sums = Sums.of(pool, most, first, Wanted(self.market.socket, state.slack, state.extra), self.market.effort)
         further = len({item.node for item in pool} - {first.node})
         for nodes in range(min(state.nodes, further) + 1):
             highs = sorted((item.high for item in pool if nodes or item.node == first.node), reverse=True)
@@ -155,14 +181,14 @@ class Search(Struct):
             most_open = 2 * (state.nodes - nodes) if self.part else 1
             for count in range(max(1, nodes), min(most, len(highs)) + 1):
                 total += highs[count - 1]
-                if total + state.extra < self.size:
+                if total + state.extra < self.market.socket:
                     continue
                 for members in sums.choices(count, nodes, most_open):
                     yield from self._group(state, first, members, pool)
 
     def _group(self, state: State, first: Item, members: tuple[Item, ...], pool: tuple[Item, ...]) -> Iterator[_Step]:
         """Yield the group of the first item and these members, with each number of guest sockets that it may have."""
-        size, low, every, by_node = self.size, first.low, first.extra, {first.node: first.high}
+        size, low, every, by_node = self.market.socket, first.low, first.extra, {first.node: first.high}
         for item in members:
             by_node[item.node] = by_node.get(item.node, 0) + item.high
             low += item.low

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -55,22 +54,3 @@ class State(NamedTuple):
     def surplus_after(self, cpus: int, nodes: set[int]) -> tuple[tuple[int, int], ...]:
         """Return it once so many CPUs of these nodes stay without a vCPU; they may be of any one of them."""
         return tuple((node, max(0, left - cpus) if node in nodes else left) for node, left in self.surplus)
-
-
-Groups = tuple[tuple[int, ...], ...]
-
-
-def first_state(items: Sequence[Item], goal: Goal, surplus: Mapping[int, int], vcpus: int, extra: int) -> State:
-    """Return the state in which nothing is divided yet."""
-    high = sum(item.high for item in items)
-    return State(
-        rest=tuple(items),
-        crossings=goal.crossings,
-        nodes=goal.nodes,
-        slack=high + extra - vcpus,
-        excess=vcpus - sum(item.low for item in items),
-        items=goal.items,
-        extra=extra,
-        raw=high + sum(item.extra for item in items) - vcpus,
-        surplus=tuple((node, cpus) for node, cpus in surplus.items() if cpus),
-    )
