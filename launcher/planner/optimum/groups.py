@@ -63,6 +63,11 @@ class Market(Struct):
         """Return the market with these fields instead, and nothing added up yet."""
         return replace(self, **fields, known={}, parts={}, sums={})
 
+    def forget(self) -> None:
+        """Add up anew, for other offers."""
+        for sums in (self.known, self.parts, self.sums):
+            sums.clear()
+
     def group(self, areas: tuple[int, ...]) -> list[Offer]:
         """List what the group offers, in guest sockets from `low` to `high`; nothing where it can hold none."""
         found = self.known.get(areas)

@@ -11,13 +11,15 @@ from msgspec.structs import replace
 
 from launcher.host.model import CPU
 from launcher.planner.model import Score
-from launcher.planner.optimum.divide import Division, divide
+from launcher.planner.optimum.areas import divide_areas
 from launcher.planner.optimum.effort import Effort, TooLong
-from launcher.planner.optimum.groups import Market
+from launcher.planner.optimum.groups import Market, Settled
+from launcher.planner.optimum.nodes import divide_nodes
 from launcher.planner.optimum.seating import GuestSocket, number_vcpus, seat
 from launcher.planner.optimum.shelf import Shelf, reserve, stack
 from launcher.planner.optimum.stock import Reservation, reservations
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
+from launcher.planner.optimum.survey import dislike, survey
 from launcher.planner.optimum.untangle import Accepts, untangle
 from launcher.planner.score import score
 from launcher.planner.terms import TERMS, values
@@ -117,40 +119,42 @@ def _away(placement: Placement) -> int:
 
 
 def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
-    topology, housekeeping, most_cores = guest.topology, guest.housekeeping, guest.most_cores
-    areas = fine_areas(cores)
-    most = {node: topology.threads * count for node, count in most_cores.items()}
-    division = divide(areas, topology, housekeeping, most)
-    if division is None:
+    topology, areas = guest.topology, fine_areas(cores)
+    most = {node: topology.threads * count for node, count in guest.most_cores.items()}
+    ground = survey(areas, topology, guest.housekeeping, most)
+    if ground is None:
         return None
-    reserved = [reserve(area, division.settled.reservations[index].takes) for index, area in enumerate(areas)]
-    shelves, kept = _shelves(areas, reserved, topology), division.settled.kept
-    shelves = [shelf.within(kept[index]) if index in kept else shelf for index, shelf in enumerate(shelves)]
-    sockets = [
-        socket
-        for group, count in division.settled.groups
-        for socket in seat([shelves[index] for index in group], count, topology)
-    ]
-    best = _placement(sockets, reserved, topology)
-    if values(best.score)[3:] <= division.terms:
-        return replace(best, sure=division.sure)
-
+    nodes = divide_nodes(ground)
+    dislike(ground, nodes.settled)
+    settled, is_least = divide_areas(ground, nodes)
+    promised = nodes.crossings, nodes.used, ground.crossed_by(settled)
+    sure = 3 if not nodes.is_least else 6 if is_least else 5
+    best = _seated(settled, areas, topology)
+    if values(best.score)[3:] <= promised:
+        return replace(best, sure=sure)
     found, ended = [best], False
     with suppress(TooLong):
-        for other in _untangled(areas, guest, Effort(steps=guest.untangling), division.market):
+        for other in _untangled(areas, guest, Effort(steps=guest.untangling), ground.plain):
             found.append(other)
-            if values(other.score)[3:] <= division.terms:
+            if values(other.score)[3:] <= promised:
                 break
-        ended = not housekeeping
+        ended = not guest.housekeeping
     best = min(found, key=lambda placement: placement.score)
-    return replace(best, sure=len(TERMS) if ended else _sure(best, division))
+    # What is as was promised is as sure as the promise.
+    terms = values(best.score)[3:]
+    kept = next((index for index, promise in enumerate(promised) if terms[index] > promise), len(terms))
+    return replace(best, sure=len(TERMS) if ended else min(sure, 3 + kept))
 
 
-def _sure(placement: Placement, division: Division) -> int:
-    """Count the leading terms that are as the division promised, as far as it is sure of its promise."""
-    terms = values(placement.score)[3:]
-    kept = next((index for index, promised in enumerate(division.terms) if terms[index] > promised), len(terms))
-    return min(division.sure, 3 + kept)
+def _seated(settled: Settled, areas: Sequence[Area], topology: Topology) -> Placement:
+    """Seat the groups, each along its areas."""
+    reserved = [reserve(area, settled.reservations[index].takes) for index, area in enumerate(areas)]
+    shelves = _shelves(areas, reserved, topology)
+    for index, stock in settled.kept.items():
+        shelves[index] = shelves[index].within(stock)
+    groups = (([shelves[index] for index in group], count) for group, count in settled.groups)
+    sockets = [socket for own, count in groups for socket in seat(own, count, topology)]
+    return _placement(sockets, reserved, topology)
 
 
 def place_accepted(

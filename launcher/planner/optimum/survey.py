@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import ENDLESS, Ground
-from launcher.planner.optimum.groups import Market
+from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
 from launcher.planner.optimum.stock import Regime, Stock, reservations, summed
 from launcher.planner.optimum.supply import Area
@@ -113,25 +113,25 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     )
 
 
-def dislike(ground: Ground, load: Mapping[int, int]) -> None:
-    """Weigh ties for this many vCPUs on each node: housekeeping goes where most are."""
+def dislike(ground: Ground, rough: Settled) -> None:
+    """Weigh ties: housekeeping away from the node with most vCPUs is disliked, on the first areas, vCPUs on the last.
+
+    The vCPUs of each node are in proportion where several share sockets.
+    """
+    load: Counter[int] = Counter()
+    for group, sockets in rough.groups:
+        total = sum(ground.high[index] for index in group)
+        for index in group:
+            load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
     most = max(load.values())
     for market in (ground.market, ground.plain):
-        market.known.clear()
-        market.parts.clear()
-        market.sums.clear()
+        market.forget()
         market.offers = [
-            [_weighed(offer, index, len(ground.areas), away=_is_away(ground, index, load, most)) for offer in own]
-            for index, own in enumerate(market.offers)
+            [
+                offer._replace(dislike=offer.housekeeping * weight + (index if offer.price & 1 else 0))
+                for offer in market.offers[index]
+            ]
+            for index, area in enumerate(ground.areas)
+            for is_away in (load[area.node] < most and ground.caps.most.get(area.node) != 0,)
+            for weight in (is_away << AWAY | (len(ground.areas) - index) << FIELD,)
         ]
-
-
-def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> bool:
-    node = ground.areas[area].node
-    return load.get(node, 0) < most and ground.caps.most.get(node) != 0
-
-
-def _weighed(offer: Offer, position: int, areas: int, *, away: bool) -> Offer:
-    """Dislike housekeeping away from the node with most vCPUs, then on the first areas, then vCPUs on the last."""
-    reserved = offer.housekeeping * (away << AWAY | (areas - position) << FIELD)
-    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
