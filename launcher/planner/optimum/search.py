@@ -146,12 +146,21 @@ class Search(Struct):
         yield from self._closed(state, first, others)
 
     def _idle(self, state: State, first: Item) -> Iterator[_Step]:
-        """Leave the first item without vCPUs."""
-        raw = state.raw - first.high - first.extra
-        if raw >= 0 and self._may_waste(state, first.high, {first.node}):
-            surplus = state.surplus_after(first.high, {first.node})
-            after = state._replace(rest=state.rest[1:], slack=state.slack - first.high, raw=raw, surplus=surplus)
-            yield from self._left((), after)
+        """Leave the first item without vCPUs.
+
+        Without housekeeping those of its node that are no larger, too: one of them might change places with it.
+        """
+        idle = {first}
+        if not self.market.housekeeping and self.part and not self.prospects.spanning:
+            idle |= {item for item in state.rest if item.node == first.node and not item.low}
+        cpus = sum(item.high for item in idle)
+        raw = state.raw - cpus - sum(item.extra for item in idle)
+        if raw >= 0 and self._may_waste(state, cpus, {first.node}):
+            rest, surplus = (
+                tuple(item for item in state.rest if item not in idle),
+                state.surplus_after(cpus, {first.node}),
+            )
+            yield from self._left((), state._replace(rest=rest, slack=state.slack - cpus, raw=raw, surplus=surplus))
 
     def _may_waste(self, state: State, cpus: int, nodes: set[int]) -> bool:
         """Tell whether so many CPUs of these nodes may stay without a vCPU."""

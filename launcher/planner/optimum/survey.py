@@ -127,11 +127,16 @@ def dislike(ground: Ground, rough: Settled) -> None:
     for market in (ground.market, ground.plain):
         market.forget()
         market.offers = [
-            [
-                offer._replace(dislike=offer.housekeeping * weight + (index if offer.price & 1 else 0))
-                for offer in market.offers[index]
-            ]
-            for index, area in enumerate(ground.areas)
-            for is_away in (load[area.node] < most and ground.caps.most.get(area.node) != 0,)
-            for weight in (is_away << AWAY | (len(ground.areas) - index) << FIELD,)
+            [_weighed(offer, index, ground, is_away=_is_away(ground, index, load, most)) for offer in own]
+            for index, own in enumerate(market.offers)
         ]
+
+
+def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> bool:
+    node = ground.areas[area].node
+    return load.get(node, 0) < most and ground.caps.most.get(node) != 0
+
+
+def _weighed(offer: Offer, position: int, ground: Ground, *, is_away: bool) -> Offer:
+    reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
+    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
