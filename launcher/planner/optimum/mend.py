@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, combinations, islice, product
 
 from launcher.planner.optimum.effort import Effort
@@ -76,12 +76,16 @@ def _carved(best: Settled, ground: Ground, effort: Effort) -> Iterator[Settled |
         here = ground.areas_on(ground.nodes_of(group), others)
         for node in sorted(ground.nodes_of(group)) if sockets > 1 else ():
             members = sorted((area for area in here if ground.areas[area].node == node), key=lambda area: -high[area])
-            for count in range(1, len(members)):
-                choices = islice(combinations(members, count), _LOOKED_AT)
-                enough = [own for own in choices if sum(high[area] for area in own) >= size]
-                if enough and effort.steps > 0:
-                    own = min(enough, key=lambda own: sum(high[area] for area in own))
-                    effort.charge(_SETTLING)
-                    rest = tuple(area for area in here if area not in own)
-                    yield ground.market.settle([*others, own, rest])
-                    break
+            highs = [high[area] for area in members]
+            count = next((count for count in range(1, len(members)) if sum(highs[:count]) >= size), 0)
+            if count and effort.steps > 0:
+                effort.charge(_SETTLING)
+                own = min(_holding(size, members, count, high), key=lambda own: sum(high[area] for area in own))
+                rest = tuple(area for area in here if area not in own)
+                yield ground.market.settle([*others, own, rest])
+
+
+def _holding(size: int, areas: Sequence[int], count: int, high: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield choices of so many areas that hold a guest socket."""
+    choices = islice(combinations(areas, count), _LOOKED_AT)
+    return (own for own in choices if sum(high[area] for area in own) >= size)

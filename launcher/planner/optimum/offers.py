@@ -124,14 +124,15 @@ def joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits, effort:
     for first in one:
         h, low, high, cost, dislike, _ = first
         for second in other:
-            total, dear = h + second[0], cost + second[3]
-            if total > most:
+            more, further_low, further_high, further_cost, further_dislike, _ = second
+            if h + more > most:
                 break
+            dear = cost + further_cost
             if dear <= price:
-                key = total, low + second[1], min(high + second[2], enough)
-                liked = dislike + second[4]
+                key = h + more, low + further_low, min(high + further_high, enough)
+                liked = dislike + further_dislike
                 before = found.get(key)
-                if before is None or (dear, liked) < before[:2]:
+                if before is None or dear < before[0] or (dear == before[0] and liked < before[1]):
                     found[key] = dear, liked, first, second
     offers = [
         Offer(*key, dear, liked, Link(None, first.chosen, second.chosen))

@@ -18,7 +18,7 @@ from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
 # More than any placement costs.
-_ENDLESS_PRICE = 1 << 100
+_ENDLESS_PRICE = (1 << (5 * FIELD)) - 1
 
 
 def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: Mapping[int, int]) -> Ground | None:
@@ -38,7 +38,8 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     for caps, price in chain.from_iterable(
         product([caps], [_ENDLESS_PRICE] if caps.most else together[regime]) for regime, caps in all_caps
     ):
-        offers = [offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything]
+        listed = (offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything)
+        offers = _within(list(listed), price | ((1 << FIELD) - 1))
         market = Market(
             offers=[without_areas(own) for own in offers],
             nodes=[area.node for area in areas],
@@ -91,8 +92,7 @@ def _regime_of(stock: Stock, guest_cores: int) -> Regime:
 
 
 def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Offer]], price: int) -> Ground:
-    most = price & ((1 << (3 * FIELD)) - 1)
-    good = [[offer for offer in own if offer.price <= most] or own for own in market.offers]
+    good, offers = _within(market.offers, price), _within(offers, price)
     high = [max(offer.high for offer in own) for own in good]
     members = {
         node: [index for index, area in enumerate(areas) if area.node == node] for node in sorted(set(market.nodes))
@@ -104,13 +104,19 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     return Ground(
         areas=areas,
         market=market.with_fields(offers=offers, price=price),
-        plain=replace(market, price=price),
+        plain=replace(market, offers=good, price=price),
         low=low,
         high=high,
         members=members,
         shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
         surplus=surplus,
     )
+
+
+def _within(offers: Sequence[Sequence[Offer]], price: int) -> list[list[Offer]]:
+    """Leave out what is dearer in terms 2 and 3 by itself."""
+    most = price & ((1 << (3 * FIELD)) - 1)
+    return [[offer for offer in own if offer.price <= most] for own in offers]
 
 
 def dislike(ground: Ground, rough: Settled) -> None:
