@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from msgspec import Struct, field
 
 from launcher.planner.optimum.stock import Regime, Stock
-
-
-class Wanted(NamedTuple):
-    """So many guest sockets of this many CPUs."""
-
-    sockets: int
-    size: int
+from launcher.vmi.guest import Topology
 
 
 class Caps(Struct, frozen=True, kw_only=True):
@@ -43,7 +36,9 @@ class Part(Struct, kw_only=True):
 Parts = Sequence[Mapping[int, Part]]
 
 
-def shared(bounds: Sequence[tuple[int, int]], parts: Parts, caps: Mapping[int, int], goal: Wanted) -> list[int] | None:
+def shared(
+    bounds: Sequence[tuple[int, int]], parts: Parts, caps: Mapping[int, int], topology: Topology
+) -> list[int] | None:
     """Share the guest sockets out among groups, within the bounds of each and the caps of the nodes, by their parts.
 
     Return the sockets of each group, and leave in the parts what is taken; None where that cannot be.
@@ -53,20 +48,20 @@ def shared(bounds: Sequence[tuple[int, int]], parts: Parts, caps: Mapping[int, i
         for node, part in own.items():
             part.taken = part.must
             free[node] -= part.must
-    counts = [low for low, _ in bounds]
+    counts, size = [low for low, _ in bounds], topology.cores * topology.threads
     for index, own in enumerate(parts):
-        if not _give(index, counts[index] * goal.size - sum(part.taken for part in own.values()), parts, free):
+        if not _give(index, counts[index] * size - sum(part.taken for part in own.values()), parts, free):
             return None
     for index, (_, high) in enumerate(bounds):
-        while sum(counts) < goal.sockets and counts[index] < high:
+        while sum(counts) < topology.sockets and counts[index] < high:
             before = [part.taken for own in parts for part in own.values()], dict(free)
-            if not _give(index, goal.size, parts, free):
+            if not _give(index, size, parts, free):
                 for part, taken in zip((part for own in parts for part in own.values()), before[0], strict=True):
                     part.taken = taken
                 free = before[1]
                 break
             counts[index] += 1
-    return counts if sum(counts) == goal.sockets else None
+    return counts if sum(counts) == topology.sockets else None
 
 
 def _give(group: int, cpus: int, parts: Parts, free: dict[int, int]) -> bool:

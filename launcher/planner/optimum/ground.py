@@ -36,11 +36,12 @@ class Ground(Struct, frozen=True, kw_only=True):
     low: Sequence[int]
     high: Sequence[int]
     # The areas of each node, ascending, and what tells each area from others.
-    members: Mapping[int, Sequence[int]]
+    of_node: Mapping[int, Sequence[int]]
     shapes: Sequence[object]
     kinds: dict[object, int] = field(default_factory=dict)
-    # The CPUs of each node beyond what it may give.
+    # The CPUs of each node beyond what it may give, and those that no vCPU needs of the others.
     surplus: Mapping[int, int]
+    spare: int
 
     @property
     def topology(self) -> Topology:
@@ -52,35 +53,17 @@ class Ground(Struct, frozen=True, kw_only=True):
         """The CPUs of guest cores that have to lie across nodes."""
         return self.market.price >> (3 * FIELD)
 
-    @property
-    def needed(self) -> int:
-        """The guest's vCPUs."""
-        return self.topology.vcpus
-
     def effort(self, steps: int) -> Effort:
         """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
         cpus = sum(area.cpu_count for area in self.areas)
-        is_exact = cpus == self.needed + self.market.housekeeping
-        share = -(-self.needed // _LARGE) - 1
+        is_exact = cpus == self.topology.vcpus + self.market.housekeeping
+        share = -(-self.topology.vcpus // _LARGE) - 1
         return Effort(steps=steps // ((3 if is_exact else 1) * share) if share else steps)
 
     @property
     def caps(self) -> Caps:
         """What nodes may carry."""
         return self.market.caps
-
-    @property
-    def spare(self) -> int:
-        """The CPUs that no vCPU needs, of those that nodes may give."""
-        return sum(self.high) - sum(self.surplus.values()) - self.needed
-
-    def nodes(self) -> list[int]:
-        """List the nodes, ascending."""
-        return list(self.members)
-
-    def of_node(self, node: int) -> Sequence[int]:
-        """List the areas of a node."""
-        return self.members[node]
 
     def nodes_of(self, group: Iterable[int]) -> set[int]:
         """Return the nodes on which these areas lie."""
@@ -89,7 +72,7 @@ class Ground(Struct, frozen=True, kw_only=True):
     def areas_on(self, nodes: Iterable[int], others: Iterable[Iterable[int]]) -> tuple[int, ...]:
         """List the areas of nodes that other groups leave."""
         used = {area for group in others for area in group}
-        return tuple(area for node in sorted(nodes) for area in self.of_node(node) if area not in used)
+        return tuple(area for node in sorted(nodes) for area in self.of_node[node] if area not in used)
 
     def crossed(self, groups: Iterable[Iterable[int]]) -> int:
         """Count the caches that groups cross: term 6."""
@@ -99,9 +82,11 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Count the caches that settled groups cross."""
         return self.crossed(group for group, _ in settled.groups)
 
-    def node_item(self, node: int) -> Item:
-        """Sum a node up as one item; whole nodes are searched as if they lay on one."""
-        members = self.of_node(node)
+    def node_items(self) -> list[Item]:
+        """Sum each node up as one item; whole nodes are searched as if they lay on one."""
+        return [self._node_item(node, members) for node, members in self.of_node.items()]
+
+    def _node_item(self, node: int, members: Sequence[int]) -> Item:
         low = sum(self.low[index] for index in members)
         high = self.caps.limit(node, sum(self.high[index] for index in members))
         low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
@@ -138,7 +123,7 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def search_nodes(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of nodes."""
-        return Search.of(items, [tuple(self.of_node(item.number)) for item in items], market, extra=self.extra)
+        return Search.of(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
 
     def search_areas(self, areas: Iterable[int], market: Market) -> Search:
         """Prepare a search for groups of areas."""

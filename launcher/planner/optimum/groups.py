@@ -9,7 +9,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from launcher.planner.optimum.caps import Caps, Part, Wanted, shared, trimmed
+from launcher.planner.optimum.caps import Caps, Part, shared, trimmed
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, joined, undominated, without_areas
 from launcher.planner.optimum.stock import Reservation, Stock
@@ -231,7 +231,7 @@ class Market(Struct):
             for part in own.values():
                 part.can -= part.can % threads
             parts.append(own)
-        counts = shared(bounds, parts, self.caps.most, Wanted(self.topology.sockets, self.socket))
+        counts = shared(bounds, parts, self.caps.most, self.topology)
         full = {nodes[area] for area in self.areas} & self.caps.full
         taken = {node: sum(own[node].taken for own in parts if node in own) for node in full}
         if counts is None or any(cpus != self.caps.most[node] for node, cpus in taken.items()):

@@ -35,7 +35,7 @@ def _divided_anew(best: Settled, ground: Ground, effort: Effort) -> Iterator[Set
     """Divide groups together, on their nodes, or on another one in place of one of these."""
     nodes = [ground.nodes_of(group) for group, _ in best.groups]
     indices = range(len(nodes))
-    free = set(ground.nodes()).difference(*nodes)
+    free = set(ground.of_node).difference(*nodes)
     for size in (2, 3):
         for some in combinations(indices, size):
             yield _together(best, some, set().union(*(nodes[index] for index in some)), ground, effort)

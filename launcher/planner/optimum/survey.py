@@ -107,7 +107,8 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
         plain=replace(market, offers=good, price=price),
         low=low,
         high=high,
-        members=members,
+        of_node=members,
+        spare=spare,
         shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
         surplus=surplus,
     )
