@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.host.model import CPU
-from launcher.planner.optimum.caps import Part, Wanted, shared, trimmed
+from launcher.planner.optimum.caps import Part, shared, trimmed
 from launcher.planner.optimum.placement import place_within
 from launcher.planner.optimum.stock import Stock
 from launcher.planner.optimum.supply import fine_areas, free_cores
@@ -21,19 +21,19 @@ def _parts(*can: dict[int, int]) -> list[dict[int, Part]]:
 
 def test_a_group_moves_to_its_other_node_where_another_one_has_no_other() -> None:
     parts = _parts({0: 8, 1: 8}, {0: 8})
-    assert shared([(1, 1), (1, 1)], parts, {0: 8, 1: 8}, Wanted(sockets=2, size=8)) == [1, 1]
+    assert shared([(1, 1), (1, 1)], parts, {0: 8, 1: 8}, Topology(sockets=2, cores=8, threads=1)) == [1, 1]
     assert [{node: part.taken for node, part in own.items()} for own in parts] == [{0: 0, 1: 8}, {0: 8}]
 
 
 def test_a_group_gets_more_guest_sockets_as_far_as_its_node_may_carry_them() -> None:
-    parts = _parts({0: 12}, {1: 12})
-    assert shared([(1, 3), (1, 3)], parts, {0: 4}, Wanted(sockets=4, size=4)) == [1, 3]
-    assert shared([(1, 3), (1, 3)], _parts({0: 12}, {1: 12}), {0: 4, 1: 8}, Wanted(sockets=4, size=4)) is None
+    parts, guest = _parts({0: 12}, {1: 12}), Topology(sockets=4, cores=4, threads=1)
+    assert shared([(1, 3), (1, 3)], parts, {0: 4}, guest) == [1, 3]
+    assert shared([(1, 3), (1, 3)], _parts({0: 12}, {1: 12}), {0: 4, 1: 8}, guest) is None
 
 
 def test_what_must_be_used_is_not_moved_away() -> None:
     parts = [{0: Part(must=4, can=8), 1: Part(can=8)}, {0: Part(can=8)}]
-    assert shared([(1, 1), (1, 1)], parts, {0: 8, 1: 8}, Wanted(sockets=2, size=8)) is None
+    assert shared([(1, 1), (1, 1)], parts, {0: 8, 1: 8}, Topology(sockets=2, cores=8, threads=1)) is None
 
 
 def test_loose_cpus_beside_housekeeping_go_first_and_those_of_the_last_area() -> None:

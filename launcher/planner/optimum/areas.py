@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
-from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.groups import Group, Settled
 from launcher.planner.optimum.mend import mended
 from launcher.planner.optimum.nodes import SETS, Nodes, candidates, node_sets, set_count
 from launcher.planner.optimum.search import Search
@@ -25,7 +25,6 @@ _MANY_AREAS_EFFORT = 60_000
 # Groups of nodes that are looked at.
 _LEAVES = 400
 
-Group = tuple[int, ...]
 # Finds groups that cross at most so many caches, and tells whether the effort was enough.
 Attempt = Callable[[int, int], tuple[Settled | None, bool]]
 
@@ -56,14 +55,12 @@ class _Areas(Struct):
         settled = ground.market.settle(self._each_divided(rough)) or rough
         first = min(settled, rough, key=ground.crossed_by)
         found, is_least = self._best_of(self._attempt(searches), least, first)
-        if is_least or ground.is_narrow:
-            return found, is_least and are_all
-        return mended(found, ground), False
+        return (found, are_all) if is_least else (mended(found, ground), False)
 
     def _searches(self, rough: Settled) -> tuple[list[tuple[int, Search]], bool]:
         """Prepare the search of each set of nodes that may do, those that are known to do first."""
         ground = self.ground
-        items = [ground.node_item(node) for node in ground.nodes()]
+        items = ground.node_items()
         known = sorted({node for group, _ in rough.groups for node in ground.nodes_of(group)})
         are_all = set_count(items, self.nodes.used) <= SETS
         sets = [known]
@@ -74,14 +71,13 @@ class _Areas(Struct):
             if numbers != known:
                 sets.append(numbers)
         searches = [
-            ground.search_areas(ground.area_items(i for node in numbers for i in ground.of_node(node)), ground.plain)
-            for numbers in sets
+            ground.search_areas((i for node in numbers for i in ground.of_node[node]), ground.plain) for numbers in sets
         ]
         return [(search.least(), search) for search in searches], are_all
 
     def _spread(self, node: Item) -> tuple[float, int]:
         """Order nodes by the CPUs that each of their areas holds, most first: these nodes need the fewest caches."""
-        return -node.high / len(self.ground.of_node(node.number)), node.number
+        return -node.high / len(self.ground.of_node[node.number]), node.number
 
     def _attempt(self, searches: list[tuple[int, Search]]) -> Attempt:
         effort = self.ground.effort(_AREAS_EFFORT if len(self.ground.areas) <= _FEW_AREAS else _MANY_AREAS_EFFORT)
@@ -121,7 +117,7 @@ class _Areas(Struct):
     def _best_nodes(self, rough: Settled, good: int) -> Settled:
         """Look at other groups of nodes that are as good in terms 4 and 5, divided by themselves."""
         ground, best, effort = self.ground, rough, self.ground.effort(_NODES_EFFORT)
-        items = [ground.node_item(node) for node in ground.nodes()]
+        items = ground.node_items()
         for members in candidates(ground, items, self.nodes.used):
             if effort.steps <= 0 or self._merit(best) <= good:
                 break
@@ -139,19 +135,16 @@ class _Areas(Struct):
         groups: list[Group] = []
         for group, sockets in settled.groups:
             members = self._with_all_of_capped(group)
-            groups += self._known(members, sockets, sum(settled.reservations[index].cpus for index in members))
+            key = members, sockets, sum(settled.reservations[index].cpus for index in members)
+            if key not in self.known:
+                self.known[key] = self._divided(*key)
+            groups += self.known[key]
         return groups
 
     def _with_all_of_capped(self, group: Group) -> Group:
         """Put back what the nodes that may give less were left with: other areas of theirs may do better."""
         capped = self.ground.nodes_of(group) & set(self.ground.caps.most)
-        return tuple(sorted({*group, *(index for node in capped for index in self.ground.of_node(node))}))
-
-    def _known(self, group: Group, sockets: int, reserved: int) -> list[Group]:
-        key = group, sockets, reserved
-        if key not in self.known:
-            self.known[key] = self._divided(*key)
-        return self.known[key]
+        return tuple(sorted({*group, *(index for node in capped for index in self.ground.of_node[node])}))
 
     def _divided(self, group: Group, sockets: int, reserved: int) -> list[Group]:
         if len(group) == 1 or self.effort.steps <= 0:

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from launcher.host.model import NO_NODE
 from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort, TooLong
-from launcher.planner.optimum.estimate import Estimate
 from launcher.planner.optimum.groups import Market, Settled
-from launcher.planner.optimum.offers import AWAY, FIELD
-from launcher.planner.optimum.prospects import Prospects
+from launcher.planner.optimum.offers import FIELD
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Groups, Item
+from launcher.planner.optimum.states import Goal, Item
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
-# Every way of housekeeping is followed.
-ALL = 1 << 30
 # The least effort that an attempt is given.
 _LEAST_EFFORT = 1_000
 # Guests of more vCPUs than this that use every CPU get a third of the effort: each step takes longer.
 _LARGE = 128
+# What whole nodes lie on.
+_ALL = NO_NODE - 1
 # Whatever is settled outside a search has to be.
 ENDLESS = 1 << 60
 
@@ -37,10 +36,12 @@ class Ground(Struct, frozen=True, kw_only=True):
     low: Sequence[int]
     high: Sequence[int]
     # The areas of each node, ascending, and what tells each area from others.
-    members: Mapping[int, Sequence[int]]
+    of_node: Mapping[int, Sequence[int]]
     shapes: Sequence[object]
-    # The CPUs of each node beyond what it may give.
+    kinds: dict[object, int] = field(default_factory=dict)
+    # The CPUs of each node beyond what it may give, and those that no vCPU needs of the others.
     surplus: Mapping[int, int]
+    spare: int
 
     @property
     def topology(self) -> Topology:
@@ -52,21 +53,11 @@ class Ground(Struct, frozen=True, kw_only=True):
         """The CPUs of guest cores that have to lie across nodes."""
         return self.market.price >> (3 * FIELD)
 
-    @property
-    def needed(self) -> int:
-        """The guest's vCPUs."""
-        return self.topology.vcpus
-
-    @property
-    def is_narrow(self) -> bool:
-        """Tell whether only some ways of housekeeping are followed."""
-        return self.market.few < ALL
-
     def effort(self, steps: int) -> Effort:
         """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
         cpus = sum(area.cpu_count for area in self.areas)
-        is_exact = cpus == self.needed + self.market.housekeeping
-        share = -(-self.needed // _LARGE) - 1
+        is_exact = cpus == self.topology.vcpus + self.market.housekeeping
+        share = -(-self.topology.vcpus // _LARGE) - 1
         return Effort(steps=steps // ((3 if is_exact else 1) * share) if share else steps)
 
     @property
@@ -74,22 +65,14 @@ class Ground(Struct, frozen=True, kw_only=True):
         """What nodes may carry."""
         return self.market.caps
 
-    @property
-    def spare(self) -> int:
-        """The CPUs that no vCPU needs, of those that nodes may give."""
-        return sum(self.high) - sum(self.surplus.values()) - self.needed
-
-    def nodes(self) -> list[int]:
-        """List the nodes, ascending."""
-        return list(self.members)
-
-    def of_node(self, node: int) -> Sequence[int]:
-        """List the areas of a node."""
-        return self.members[node]
-
     def nodes_of(self, group: Iterable[int]) -> set[int]:
         """Return the nodes on which these areas lie."""
         return {self.areas[index].node for index in group}
+
+    def areas_on(self, nodes: Iterable[int], others: Iterable[Iterable[int]]) -> tuple[int, ...]:
+        """List the areas of nodes that other groups leave."""
+        used = {area for group in others for area in group}
+        return tuple(area for node in sorted(nodes) for area in self.of_node[node] if area not in used)
 
     def crossed(self, groups: Iterable[Iterable[int]]) -> int:
         """Count the caches that groups cross: term 6."""
@@ -99,29 +82,38 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Count the caches that settled groups cross."""
         return self.crossed(group for group, _ in settled.groups)
 
-    def node_item(self, node: int) -> Item:
-        """Sum a node up as one item; whole nodes are searched as if they lay on one."""
-        members = self.of_node(node)
+    def node_items(self) -> list[Item]:
+        """Sum each node up as one item; whole nodes are searched as if they lay on one."""
+        return [self._node_item(node, members) for node, members in self.of_node.items()]
+
+    def _node_item(self, node: int, members: Sequence[int]) -> Item:
         low = sum(self.low[index] for index in members)
         high = self.caps.limit(node, sum(self.high[index] for index in members))
         low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
         extra = high % self.topology.threads
         kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
         high -= extra
-        return Item(number=node, node=-1, low=min(low, high), high=high, kind=kind, cache=node, extra=extra)
+        number = self._kind(kind)
+        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
 
-    def area_items(self, members: Iterable[int]) -> list[Item]:
+    def _kind(self, kind: object) -> int:
+        """Number what tells items apart."""
+        return self.kinds.setdefault(kind, len(self.kinds))
+
+    def _area_items(self, members: Iterable[int]) -> list[Item]:
         """List areas as items, those of a node together and the largest first."""
         return [
             Item(
                 number=index,
-                node=self.areas[index].node + 1,
+                node=self.areas[index].node,
                 low=self.low[index],
                 high=self.high[index],
-                kind=(
-                    self.shapes[index],
-                    self.surplus[self.areas[index].node],
-                    self.areas[index].node in self.caps.full,
+                kind=self._kind(
+                    (
+                        self.shapes[index],
+                        self.surplus[self.areas[index].node],
+                        self.areas[index].node in self.caps.full,
+                    )
                 ),
                 cache=self.areas[index].cache,
             )
@@ -131,15 +123,15 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def search_nodes(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of nodes."""
-        members = [tuple(self.of_node(item.number)) for item in items]
-        return self._search(items, members, market, extra=self.extra)
+        return Search.of(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
 
-    def search_areas(self, items: Sequence[Item], market: Market) -> Search:
+    def search_areas(self, areas: Iterable[int], market: Market) -> Search:
         """Prepare a search for groups of areas."""
-        members = [(item.number,) for item in items]
+        items = self._area_items(areas)
         part = 1 if self.extra else self.topology.threads
-        surplus = {item.node: self.surplus[item.node - 1] for item in items}
-        return self._search(items, members, market, part=part, surplus=surplus if self.caps.most else None)
+        surplus = self.surplus if self.caps.most else {}
+        own = {item.node: surplus.get(item.node, 0) for item in items}
+        return Search.of(items, [(item.number,) for item in items], market, part=part, surplus=own)
 
     def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
         """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.
@@ -154,56 +146,7 @@ class Ground(Struct, frozen=True, kw_only=True):
         if whole is None:
             return None
         market = market.with_fields(price=whole.price | ((1 << FIELD) - 1))
-        return self.search_areas(self.area_items(areas), market), whole
-
-    def _search(
-        self,
-        items: Sequence[Item],
-        members: Sequence[tuple[int, ...]],
-        market: Market,
-        *,
-        extra: int = 0,
-        part: int = 0,
-        surplus: Mapping[int, int] | None = None,
-    ) -> Search:
-        def areas_of(group: Iterable[int]) -> tuple[int, ...]:
-            return tuple(sorted(index for member in group for index in members[member]))
-
-        def settles(groups: Groups) -> Settled | None:
-            return market.settle([areas_of(group) for group in groups])
-
-        has_price = market.housekeeping or self.caps.most or market.price >> (3 * FIELD)
-
-        def price_of(group: Sequence[int]) -> int | None:
-            if not has_price:
-                return 0
-            return min((offer.price for offer in market.group(areas_of(group))), default=None)
-
-        size = market.socket
-        slack = sum(item.high for item in items) + extra - market.topology.vcpus
-        sizes = [(item.low, item.high) for item in items]
-        all_sizes = [(item.low, item.high + item.extra) for item in items]
-        raw = sum(high for _, high in all_sizes) - market.topology.vcpus
-        odd = self.topology.threads - 1 if extra else 0
-        caches = {item.cache for item in items}
-        return Search(
-            items=[item._replace(number=position) for position, item in enumerate(items)],
-            market=market,
-            settles=settles,
-            price_of=price_of,
-            merit=lambda settled: settled.dislike >> AWAY,
-            prospects=Prospects(
-                usual=Estimate.of(sizes, size, max(0, slack), odd, extra),
-                every=Estimate.of(all_sizes, size, max(0, raw), 0, 0) if extra else None,
-                spanning=len(caches) < len(items),
-                socket=size if part else 0,
-            ),
-            surplus=surplus or {},
-            full=frozenset(node + 1 for node in self.caps.full),
-            lossless=not market.housekeeping and not self.caps.most,
-            extra=extra,
-            part=part,
-        )
+        return self.search_areas(areas, market), whole
 
 
 def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settled | None, bool]:

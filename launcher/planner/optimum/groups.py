@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from launcher.planner.optimum.caps import Caps, Part, Wanted, cpus_of, needed, shared, trimmed, usable
+from launcher.planner.optimum.caps import Caps, Part, shared, trimmed
 from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, joined, undominated, without_areas
-from launcher.planner.optimum.reserve import Reservation
-from launcher.planner.optimum.stock import Stock
+from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, joined, undominated, without_areas
+from launcher.planner.optimum.stock import Reservation, Stock
 from launcher.vmi.guest import Topology
+
+# The areas of a group, ascending.
+Group = tuple[int, ...]
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -23,7 +25,7 @@ class Settled(Struct, frozen=True, kw_only=True):
     `kept` is what vCPUs may use of areas on capped nodes.
     """
 
-    groups: tuple[tuple[tuple[int, ...], int], ...]
+    groups: tuple[tuple[Group, int], ...]
     reservations: dict[int, Reservation]
     price: int
     dislike: int
@@ -41,12 +43,11 @@ class Market(Struct):
     effort: Effort
     price: int = 1 << 100
     caps: Caps = field(default_factory=Caps)
-    # Offers that are followed for one number of housekeeping CPUs.
-    few: int = 1 << 30
     # Full nodes that one group alone has to fill, with some of their areas.
     alone: frozenset[int] = frozenset()
     known: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
     parts: dict[tuple[tuple[int, ...], ...], list[Offer]] = field(default_factory=dict)
+    sums: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
 
     @property
     def socket(self) -> int:
@@ -56,11 +57,16 @@ class Market(Struct):
     @property
     def limits(self) -> Limits:
         """What sums of offers may have at most: no group needs more CPUs than the guest takes."""
-        return Limits(self.housekeeping, self.price, self.topology.vcpus, self.few)
+        return Limits(self.housekeeping, self.price, self.topology.vcpus)
 
     def with_fields(self, **fields: Any) -> Market:
         """Return the market with these fields instead, and nothing added up yet."""
-        return replace(self, **fields, known={}, parts={})
+        return replace(self, **fields, known={}, parts={}, sums={})
+
+    def forget(self) -> None:
+        """Add up anew, for other offers."""
+        for sums in (self.known, self.parts, self.sums):
+            sums.clear()
 
     def group(self, areas: tuple[int, ...]) -> list[Offer]:
         """List what the group offers, in guest sockets from `low` to `high`; nothing where it can hold none."""
@@ -74,7 +80,7 @@ class Market(Struct):
         for area in areas:
             by_node.setdefault(self.nodes[area], []).append(area)
         parts = tuple(tuple(members) for members in by_node.values())
-        total = self._summed(parts[0]) if len(parts) == 1 else self._across(parts)
+        total = self._of_node(parts[0]) if len(parts) == 1 else self._across(parts)
         size = self.socket
         return [
             offer._replace(low=-(-offer.low // size), high=offer.high // size)
@@ -86,7 +92,7 @@ class Market(Struct):
         """Add up what several nodes offer to sockets that they share."""
         found = self.parts.get(parts)
         if found is None:
-            found = self._whole_cores(self._summed(parts[-1])) if len(parts) == 1 else self._plus(parts)
+            found = self._whole_cores(self._of_node(parts[-1])) if len(parts) == 1 else self._plus(parts)
             self.parts[parts] = found
         return found
 
@@ -94,11 +100,18 @@ class Market(Struct):
         one, other = self._across(parts[:-1]), self._across(parts[-1:])
         return joined(one, other, self.limits, self.effort)
 
-    def _summed(self, areas: Sequence[int]) -> list[Offer]:
-        total: list[Offer] = list(self.offers[areas[0]])
-        for area in areas[1:]:
-            total = joined(total, self.offers[area], self.limits, self.effort)
-        return self._capped(total, areas) if self.caps.most else total
+    def _summed(self, areas: tuple[int, ...]) -> list[Offer]:
+        """Add up what areas of one node offer."""
+        found = self.sums.get(areas)
+        if found is None:
+            found = list(self.offers[areas[-1]])
+            if len(areas) > 1:
+                found = joined(self._summed(areas[:-1]), found, self.limits, self.effort)
+            self.sums[areas] = found
+        return found
+
+    def _of_node(self, areas: tuple[int, ...]) -> list[Offer]:
+        return self._capped(self._summed(areas), areas) if self.caps.most else self._summed(areas)
 
     def _capped(self, offers: Iterable[Offer], areas: Sequence[int]) -> list[Offer]:
         """Let areas of one node give no more than it may, and all of a full one (or those that fill it) no less."""
@@ -130,6 +143,14 @@ class Market(Struct):
             total = joined(total, own, self.limits, self.effort)
         return total
 
+    def allows(self, chosen: Sequence[Reservation]) -> bool:
+        """Tell whether the guest fits at the price where these are the reservations of the areas."""
+        offers = [
+            [offer for offer in own if offer.chosen and offer.chosen.pick and offer.chosen.pick.reservation == option]
+            for own, option in zip(self.offers, chosen, strict=True)
+        ]
+        return self.with_fields(offers=offers).settle([tuple(self.areas)]) is not None
+
     def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
         settled = self._settle(groups)
@@ -144,52 +165,35 @@ class Market(Struct):
     def _settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         used = {area for group in groups for area in group}
         total = self.idle([area for area in self.areas if area not in used])
+        sockets = self.topology.sockets
         for group in groups:
-            most = self.topology.sockets
             own = [
-                offer._replace(high=min(most, offer.high), chosen=Link((group, offer))) for offer in self.group(group)
+                offer._replace(chosen=Link(Pick(group, offer.low, offer.high), offer.chosen))
+                for offer in self.group(group)
             ]
-            total = joined(total, own, self.limits._replace(enough=self.topology.sockets), self.effort)
-        fitting = [
-            offer
-            for offer in total
-            if offer.housekeeping == self.housekeeping and offer.low <= self.topology.sockets <= offer.high
-        ]
+            total = joined(total, own, self.limits._replace(enough=sockets), self.effort)
+        fitting = [offer for offer in self.complete(total) if offer.low <= sockets <= offer.high]
         best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)
 
+    def complete(self, offers: Iterable[Offer]) -> Iterator[Offer]:
+        """Yield those that have all of the housekeeping."""
+        return (offer for offer in offers if offer.housekeeping == self.housekeeping)
+
     def _settled(self, groups: Sequence[tuple[int, ...]], best: Offer) -> Settled | None:
-        reservations: dict[int, Reservation] = {}
-        used: set[int] = set()
-        bounds: dict[tuple[int, ...], tuple[int, int]] = {}
-        waiting = [best.chosen]
-        while waiting:
-            link = waiting.pop()
-            for value in link.values() if link is not None else ():
-                key, chosen = cast(tuple[object, object], value)
-                if isinstance(chosen, Offer):
-                    bounds[cast(tuple[int, ...], key)] = chosen.low, chosen.high
-                    waiting.append(chosen.chosen)
-                else:
-                    reservation, is_used = cast(tuple[Reservation, bool], chosen)
-                    reservations[cast(int, key)] = reservation
-                    used |= {cast(int, key)} if is_used else set()
+        picks = {pick.key: pick for pick in best.chosen.picks()} if best.chosen else {}
+        bounds = [(picks[group].low, picks[group].high) for group in groups]
         kept: dict[int, Stock] = {}
-        ends = [bounds[group] for group in groups]
-        if self.caps.most:
-            stocks = {area: self._usable(area, reservations[area]) for area in used}
-            counts = self._within_caps(groups, ends, stocks, kept)
-        else:
-            counts = self._dealt(ends)
+        counts = self._within_caps(groups, bounds, picks, kept) if self.caps.most else self._dealt(bounds)
         if counts is None:
             return None
         return Settled(
             groups=tuple(
-                (tuple(area for area in group if area in used and kept.get(area) != Stock()), count)
+                (tuple(area for area in group if picks[area].high and kept.get(area) != Stock()), count)
                 for group, count in zip(groups, counts, strict=True)
                 if count
             ),
-            reservations=reservations,
+            reservations={area: picks[area].reservation for area in self.areas},
             price=best.price,
             dislike=best.dislike,
             kept=kept,
@@ -209,39 +213,32 @@ class Market(Struct):
         self,
         groups: Sequence[tuple[int, ...]],
         bounds: Sequence[tuple[int, int]],
-        stocks: Mapping[int, Stock],
+        picks: Mapping[int | tuple[int, ...], Pick],
         kept: dict[int, Stock],
     ) -> list[int] | None:
         """Share the sockets out so that no node carries more than it may, and one that is full no less.
 
         Say in `kept` what is used of areas on capped nodes.
         """
-        threads = self.topology.threads
+        threads, nodes = self.topology.threads, self.nodes
         parts: list[dict[int, Part]] = []
         for group in groups:
             own: dict[int, Part] = defaultdict(Part)
             # What must be full is filled first.
-            for area in sorted(group, key=lambda area: self.nodes[area] not in self.caps.full):
-                node, stock = self.nodes[area], stocks.get(area, Stock())
-                own[node].must += needed(stock, self.caps.regimes[node], threads)
-                own[node].can += cpus_of(stock, threads)
+            for area in sorted(group, key=lambda area: nodes[area] not in self.caps.full):
+                own[nodes[area]].must += picks[area].low
+                own[nodes[area]].can += picks[area].high
             for part in own.values():
                 part.can -= part.can % threads
             parts.append(own)
-        counts = shared(bounds, parts, self.caps.most, Wanted(self.topology.sockets, self.socket))
-        if counts is None or not self._are_full(parts):
+        counts = shared(bounds, parts, self.caps.most, self.topology)
+        full = {nodes[area] for area in self.areas} & self.caps.full
+        taken = {node: sum(own[node].taken for own in parts if node in own) for node in full}
+        if counts is None or any(cpus != self.caps.most[node] for node, cpus in taken.items()):
             return None
         for group, own in zip(groups, parts, strict=True):
             for node in own.keys() & self.caps.most.keys():
-                here = {area: stocks.get(area, Stock()) for area in group if self.nodes[area] == node}
-                kept.update(trimmed(here, own[node].taken, threads))
+                here = {area: picks[area] for area in group if nodes[area] == node}
+                stocks = {area: pick.reservation.stock if pick.high else Stock() for area, pick in here.items()}
+                kept.update(trimmed(stocks, own[node].taken, threads))
         return counts
-
-    def _usable(self, area: int, reservation: Reservation) -> Stock:
-        return usable(reservation.stock, self.caps.regimes[self.nodes[area]])
-
-    def _are_full(self, parts: Sequence[Mapping[int, Part]]) -> bool:
-        """Tell whether nodes carry as much as they must."""
-        here = {self.nodes[area] for area in self.areas}
-        carried = {node: sum(own[node].taken for own in parts if node in own) for node in self.caps.full & here}
-        return all(cpus == self.caps.most[node] for node, cpus in carried.items())

@@ -2,69 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from itertools import chain, combinations, product
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain, combinations, islice, product
 
-from launcher.planner.optimum.carve import carved
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.states import Goal
 
-# The efforts: in all, and for dividing some groups once, on so many areas; and what preparing that counts as.
+# The efforts: in all, and for dividing some groups once, on so many areas; what preparing that, and settling, count as.
 _EFFORT = 60_000
 _ONCE = 4_000
 _AREAS = 20
-_STEPS = 60
+_PREPARING = 60
+_SETTLING = 500
+# Choices of areas for one guest socket that are looked at.
+_LOOKED_AT = 1_000
 
 
 def mended(best: Settled, ground: Ground) -> Settled:
     """Divide a few groups at a time anew, as long as that makes the whole better and the effort does."""
     effort = ground.effort(_EFFORT)
-    best = _mended(best, ground, effort)
-    smaller = carved(best, ground, effort)
-    return best if smaller is best else _mended(smaller, ground, effort)
-
-
-def _mended(best: Settled, ground: Ground, effort: Effort) -> Settled:
-    waiting = _neighbourhoods(best, ground)
-    while effort.steps > 0:
-        some = next(waiting, None)
-        if some is None:
-            break
-        found = _mended_once(best, *some, ground, effort)
-        if found is not None:
-            best, waiting = found, _neighbourhoods(found, ground)
+    found: Settled | None = best
+    while found is not None:
+        best = found
+        anew = chain(_divided_anew(best, ground, effort), _carved(best, ground, effort))
+        found = next((one for one in anew if one and ground.crossed_by(one) < ground.crossed_by(best)), None)
     return best
 
 
-def _neighbourhoods(settled: Settled, ground: Ground) -> Iterator[tuple[tuple[int, ...], Collection[int]]]:
-    """Yield groups that are divided together, and the nodes on which: theirs, or another one in place of one."""
-    nodes = [ground.nodes_of(group) for group, _ in settled.groups]
+def _divided_anew(best: Settled, ground: Ground, effort: Effort) -> Iterator[Settled | None]:
+    """Divide groups together, on their nodes, or on another one in place of one of these."""
+    nodes = [ground.nodes_of(group) for group, _ in best.groups]
     indices = range(len(nodes))
-    free = set(ground.nodes()).difference(*nodes)
+    free = set(ground.of_node).difference(*nodes)
     for size in (2, 3):
         for some in combinations(indices, size):
-            yield some, set().union(*(nodes[index] for index in some))
+            yield _together(best, some, set().union(*(nodes[index] for index in some)), ground, effort)
     across = [index for index in indices if len(nodes[index]) > 1]
     for some in chain(combinations(indices, 1), combinations(indices, 2), combinations(across, 3)):
         used = set[int]().union(*(nodes[index] for index in some))
         own = used.difference(*(nodes[index] for index in indices if index not in some))
         for old, new in product(sorted(own), sorted(free)):
-            yield some, used - {old} | {new}
+            yield _together(best, some, used - {old} | {new}, ground, effort)
 
 
-def _mended_once(
+def _together(
     best: Settled, some: Collection[int], nodes: Collection[int], ground: Ground, effort: Effort
 ) -> Settled | None:
     chosen = [best.groups[index] for index in some]
     crossed = ground.crossed(group for group, _ in chosen)
     others = [group for index, (group, _) in enumerate(best.groups) if index not in some]
-    used = {area for group in others for area in group}
-    areas = tuple(area for node in sorted(nodes) for area in ground.of_node(node) if area not in used)
-    if not crossed or len(areas) > _AREAS:
+    areas = ground.areas_on(nodes, others)
+    if effort.steps <= 0 or not crossed or len(areas) > _AREAS:
         return None
-    effort.charge(_STEPS)
+    effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)
     found = ground.part(areas, sum(count for _, count in chosen), reserved)
     if found is None or found[0].least() >= crossed:
@@ -73,5 +65,27 @@ def _mended_once(
     own = Effort(steps=_ONCE)
     better, _ = tried(found[0], goal, own, 1)
     effort.charge(_ONCE - own.steps)
-    settled = better and ground.market.settle([*others, *(group for group, _ in better.groups)])
-    return settled if settled and ground.crossed_by(settled) < ground.crossed_by(best) else None
+    return better and ground.market.settle([*others, *(group for group, _ in better.groups)])
+
+
+def _carved(best: Settled, ground: Ground, effort: Effort) -> Iterator[Settled | None]:
+    """Let a group give up one of its guest sockets, to the fewest areas of a node that leave the least over."""
+    size, high = ground.market.socket, ground.high
+    for index, (group, sockets) in enumerate(best.groups):
+        others = [other for other, _ in (*best.groups[:index], *best.groups[index + 1 :])]
+        here = ground.areas_on(ground.nodes_of(group), others)
+        for node in sorted(ground.nodes_of(group)) if sockets > 1 else ():
+            members = sorted((area for area in here if ground.areas[area].node == node), key=lambda area: -high[area])
+            highs = [high[area] for area in members]
+            count = next((count for count in range(1, len(members)) if sum(highs[:count]) >= size), 0)
+            if count and effort.steps > 0:
+                effort.charge(_SETTLING)
+                own = min(_holding(size, members, count, high), key=lambda own: sum(high[area] for area in own))
+                rest = tuple(area for area in here if area not in own)
+                yield ground.market.settle([*others, own, rest])
+
+
+def _holding(size: int, areas: Sequence[int], count: int, high: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield choices of so many areas that hold a guest socket."""
+    choices = islice(combinations(areas, count), _LOOKED_AT)
+    return (own for own in choices if sum(high[area] for area in own) >= size)

@@ -31,7 +31,7 @@ class Nodes(Struct, frozen=True, kw_only=True):
 
 def divide_nodes(ground: Ground) -> Nodes:
     """Find the groups of nodes with the least terms 4 and 5."""
-    items = [ground.node_item(node) for node in ground.nodes()]
+    items = ground.node_items()
     least, effort, is_least = max(1, _fewest(ground, items)), Effort(steps=_EFFORT), True
     sockets, searches = ground.topology.sockets, dict[int, list[tuple[int, Search]]]()
     for crossings in range(max(0, least - sockets), len(items)):
@@ -78,7 +78,7 @@ def _nodes(ground: Ground, settled: Settled, *, is_least: bool) -> Nodes:
 
 
 def _fewest(ground: Ground, items: Sequence[Item]) -> int:
-    need, used = ground.needed - ground.extra, 0
+    need, used = ground.topology.vcpus - ground.extra, 0
     for high in sorted((item.high for item in items), reverse=True):
         if need <= 0:
             break
@@ -106,5 +106,5 @@ def node_sets(ground: Ground, items: Sequence[Item], count: int) -> Iterator[lis
     must, may = [item for item in items if item.low], [item for item in items if not item.low]
     for chosen in islice(combinations(may, max(0, count - len(must))), _LOOKED_AT):
         members = sorted([*must, *chosen], key=lambda item: item.number)
-        if len(members) == count and sum(item.high for item in members) + ground.extra >= ground.needed:
+        if len(members) == count and sum(item.high for item in members) + ground.extra >= ground.topology.vcpus:
             yield members

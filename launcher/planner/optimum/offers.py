@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.reserve import Reservation
-from launcher.planner.optimum.stock import Regime, Stock
+from launcher.planner.optimum.stock import Regime, Reservation, Stock
 
 # Terms 1, 2 and 3 and the areas used are fields of one integer, so that prices add and compare at once. Term 1 is
 # counted in CPUs.
@@ -17,15 +16,24 @@ FIELD = 20
 AWAY = 2 * FIELD
 
 
-# Where the housekeeping CPUs are many, an area gives one of these numbers.
-_STEPS = (0, 1, 2, 4, 8, 16, 32)
+# Sums of two offers that count as one step.
+_PAIRS = 4
+
+
+class Pick(NamedTuple):
+    """What is chosen for an area, or for a group: the CPUs (or the guest sockets) at least and at most."""
+
+    key: int | tuple[int, ...]
+    low: int
+    high: int
+    reservation: Reservation = Reservation(0, (), Stock())
 
 
 class Offer(NamedTuple):
     """`housekeeping` CPUs reserved, and at least `low` and at most `high` CPUs for vCPUs, at this price.
 
     The price counts what is lost against the same area without housekeeping. `dislike` is the last term's, for ties.
-    `chosen` are the areas' reservations, linked.
+    `chosen` are the picks of areas, linked.
     """
 
     housekeeping: int
@@ -37,37 +45,35 @@ class Offer(NamedTuple):
 
 
 class Link(NamedTuple):
-    """What was chosen last (an area's reservation, or a group's offer), and what before."""
+    """What was picked last, and what before."""
 
-    value: object
+    pick: Pick | None
     before: Link | None = None
     also: Link | None = None
 
-    def values(self) -> Iterator[object]:
+    def picks(self) -> Iterator[Pick]:
         """Yield everything that was chosen."""
-        waiting: list[Link] = [self]
+        waiting: list[Link | None] = [self]
         while waiting:
             step = waiting.pop()
-            if step.value is not None:
-                yield step.value
-            waiting += [other for other in (step.before, step.also) if other is not None]
+            if step is not None:
+                waiting += [step.before, step.also]
+                if step.pick is not None:
+                    yield step.pick
 
 
-def offers_of(
-    area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int, *, is_narrow: bool
-) -> list[Offer]:
+def offers_of(area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int) -> list[Offer]:
     """List what one area offers in this regime, none worse than another in everything."""
     base = options[0][0].stock
     found = []
     for cpus, same in options.items():
-        if is_narrow and cpus not in _STEPS:
-            continue
         for reservation in same:
             for low, high, price in _uses(reservation.stock, base, regime, threads):
                 if high:
-                    found.append(Offer(cpus, low, high, price << FIELD | 1, 0, Link((area, (reservation, True)))))
+                    link = Link(Pick(area, low, high, reservation))
+                    found.append(Offer(cpus, low, high, price << FIELD | 1, 0, link))
                 if not low:
-                    found.append(Offer(cpus, 0, 0, price << FIELD, 0, Link((area, (reservation, False)))))
+                    found.append(Offer(cpus, 0, 0, price << FIELD, 0, Link(Pick(area, 0, 0, reservation))))
     return undominated(found)
 
 
@@ -84,8 +90,8 @@ def _uses(stock: Stock, base: Stock, regime: Regime, threads: int) -> Iterator[t
                 yield low, low + stock.loose + beside, price + beside
 
 
-def undominated(offers: Iterable[Offer], most: int = 1 << 30) -> list[Offer]:
-    """Leave out offers that are as dear as another and no more flexible, and those beyond so many for each number."""
+def undominated(offers: Iterable[Offer]) -> list[Offer]:
+    """Leave out offers that are as dear as another and no more flexible."""
     by_cpus: dict[int, list[Offer]] = defaultdict(list)
     for offer in sorted(offers, key=_merit):
         kept = by_cpus[offer[0]]
@@ -94,8 +100,7 @@ def undominated(offers: Iterable[Offer], most: int = 1 << 30) -> list[Offer]:
             if one[1] <= low and one[2] >= high and one[3] <= price:
                 break
         else:
-            if len(kept) < most:
-                kept.append(offer)
+            kept.append(offer)
     return [offer for _, kept in sorted(by_cpus.items()) for offer in kept]
 
 
@@ -104,36 +109,36 @@ def _merit(offer: Offer) -> tuple[int, int, int, int]:
 
 
 class Limits(NamedTuple):
-    """What sums of offers may have at most: housekeeping CPUs, price, CPUs (more do not count), how many of each."""
+    """What sums of offers may have at most: housekeeping CPUs, price, and CPUs: more do not count."""
 
     housekeeping: int
     price: int
     enough: int
-    few: int
 
 
 def joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits, effort: Effort) -> list[Offer]:
     """Add up two lists of offers within the limits."""
-    most, price, enough, few = limits
-    effort.spend(len(one) * len(other))
+    most, price, enough = limits
+    effort.spend(len(one) * len(other) // _PAIRS)
     found: dict[tuple[int, int, int], tuple[int, int, Offer, Offer]] = {}
     for first in one:
         h, low, high, cost, dislike, _ = first
         for second in other:
-            total, dear = h + second[0], cost + second[3]
-            if total > most:
+            more, further_low, further_high, further_cost, further_dislike, _ = second
+            if h + more > most:
                 break
+            dear = cost + further_cost
             if dear <= price:
-                key = total, low + second[1], min(high + second[2], enough)
-                liked = dislike + second[4]
+                key = h + more, low + further_low, min(high + further_high, enough)
+                liked = dislike + further_dislike
                 before = found.get(key)
-                if before is None or (dear, liked) < before[:2]:
+                if before is None or dear < before[0] or (dear == before[0] and liked < before[1]):
                     found[key] = dear, liked, first, second
     offers = [
         Offer(*key, dear, liked, Link(None, first.chosen, second.chosen))
         for key, (dear, liked, first, second) in found.items()
     ]
-    return undominated(offers, few) if len(offers) > 1 else offers
+    return undominated(offers) if len(offers) > 1 else offers
 
 
 def without_areas(offers: Iterable[Offer]) -> list[Offer]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
+from math import ceil
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from launcher.planner.optimum.estimate import crossings_of
 from launcher.planner.optimum.states import Item
 
 # Nodes of more items have no menu: the ways to divide them are too many.
@@ -22,6 +23,10 @@ _MOST_ITEMS = 5
 _CPU_PRICES = (0.0, 0.07, 0.12, 0.2, 0.25, 0.33, 0.4, 0.5, 0.67, 0.8, 1.0, 1.5, 2.0)
 _PART_PRICES = (0.0, 0.33, 0.5, 0.67, 1.0)
 _KEPT = 3
+
+
+# Crossings are summed up in fractions of the least sizes of groups.
+_ROUNDING = 1e-9
 
 
 class Way(NamedTuple):
@@ -52,7 +57,8 @@ class Outlook(Struct, frozen=True, kw_only=True):
         if len(members) == 1 or max(len(own) for own in members.values()) > _MOST_ITEMS:
             return None
         menus = {node: undominated(ways(own, socket, threads)) for node, own in members.items()}
-        rated = sorted((_weighed(menus, prices, slack, nodes) for prices in _all_prices()), key=lambda one: -one[0])
+        all_prices = product(_CPU_PRICES, _PART_PRICES)
+        rated = sorted((_weighed(menus, prices, slack, nodes) for prices in all_prices), key=lambda one: -one[0])
         return Outlook(
             prices=[prices for _, prices, _ in rated[:_KEPT]],
             costs=[costs for _, _, costs in rated[:_KEPT]],
@@ -70,8 +76,9 @@ class Outlook(Struct, frozen=True, kw_only=True):
         return crossings_of(halves / 2)
 
 
-def _all_prices() -> Iterator[tuple[float, float]]:
-    return ((cpu, part) for cpu in _CPU_PRICES for part in _PART_PRICES)
+def crossings_of(least: float) -> int:
+    """Return the whole number of crossings that this bound, which was summed up in fractions, allows at least."""
+    return max(0, ceil(least - _ROUNDING))
 
 
 def _weighed(

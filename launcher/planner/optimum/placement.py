@@ -6,18 +6,20 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
-from msgspec import Struct
-from msgspec.structs import astuple, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launcher.host.model import CPU
 from launcher.planner.model import Score
-from launcher.planner.optimum.divide import Division, divide
+from launcher.planner.optimum.areas import divide_areas
 from launcher.planner.optimum.effort import Effort, TooLong
-from launcher.planner.optimum.reserve import combinations, reservations
+from launcher.planner.optimum.groups import Market, Settled
+from launcher.planner.optimum.nodes import divide_nodes
 from launcher.planner.optimum.seating import GuestSocket, number_vcpus, seat
 from launcher.planner.optimum.shelf import Shelf, reserve, stack
-from launcher.planner.optimum.stock import by_node, least
+from launcher.planner.optimum.stock import Reservation, reservations
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
+from launcher.planner.optimum.survey import dislike, survey
 from launcher.planner.optimum.untangle import Accepts, untangle
 from launcher.planner.score import score
 from launcher.planner.terms import TERMS, values
@@ -25,8 +27,6 @@ from launcher.vmi.guest import Topology
 
 # Steps of the search guest core by guest core, for all choices together: a tenth of a second.
 _UNTANGLING_EFFORT = 20_000
-# Choices of housekeeping that leave the same summed stock, of which not more are compared under NUMA passthrough.
-_CHOICES = 200
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -42,12 +42,16 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class _Guest(Struct, frozen=True, kw_only=True):
-    """What is placed, the guest cores that nodes carry at most, and steps of seating it guest core by guest core."""
+    """What is placed, the guest cores that nodes carry at most, and steps of seating it guest core by guest core.
+
+    `accepts` is what is asked there of the guest cores by node.
+    """
 
     topology: Topology
     housekeeping: int
-    most_cores: Mapping[int, int]
-    untangling: int
+    accepts: Accepts | None
+    most_cores: Mapping[int, int] = field(default_factory=dict)
+    untangling: int = _UNTANGLING_EFFORT
 
 
 def place(
@@ -76,7 +80,17 @@ def place_within(
 
     None where there is no such placement.
     """
-    guest = _Guest(topology=topology, housekeeping=housekeeping, most_cores=most_cores, untangling=untangling)
+
+    def accepts(by_node: Mapping[int, int]) -> bool:
+        return all(count <= most_cores.get(node, count) for node, count in by_node.items())
+
+    guest = _Guest(
+        topology=topology,
+        housekeeping=housekeeping,
+        accepts=accepts if most_cores else None,
+        most_cores=most_cores,
+        untangling=untangling,
+    )
     cores = free_cores(cpus)
     best = _best(cores, guest)
     return best if best is None or topology.threads > 1 else _on_separate_cores(best, cores, guest)
@@ -105,44 +119,42 @@ def _away(placement: Placement) -> int:
 
 
 def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
-    topology, housekeeping, most_cores = guest.topology, guest.housekeeping, guest.most_cores
-    areas = fine_areas(cores)
-    most = {node: topology.threads * count for node, count in most_cores.items()}
-    division = divide(areas, topology, housekeeping, most)
-    if division is None:
+    topology, areas = guest.topology, fine_areas(cores)
+    most = {node: topology.threads * count for node, count in guest.most_cores.items()}
+    ground = survey(areas, topology, guest.housekeeping, most)
+    if ground is None:
         return None
-    reserved = [reserve(area, division.settled.reservations[index].takes) for index, area in enumerate(areas)]
-    shelves, kept = _shelves(areas, reserved, topology), division.settled.kept
-    shelves = [shelf.within(kept[index]) if index in kept else shelf for index, shelf in enumerate(shelves)]
-    sockets = [
-        socket
-        for group, count in division.settled.groups
-        for socket in seat([shelves[index] for index in group], count, topology)
-    ]
-    best = _placement(sockets, reserved, topology)
-    if values(best.score)[3:] <= division.terms:
-        return replace(best, sure=division.sure)
-
-    def accepts(by_node: Mapping[int, int]) -> bool:
-        return all(count <= most_cores.get(node, count) for node, count in by_node.items())
-
+    nodes = divide_nodes(ground)
+    dislike(ground, nodes.settled)
+    settled, is_least = divide_areas(ground, nodes)
+    promised = nodes.crossings, nodes.used, ground.crossed_by(settled)
+    sure = 3 if not nodes.is_least else 6 if is_least else 5
+    best = _seated(settled, areas, topology)
+    if values(best.score)[3:] <= promised:
+        return replace(best, sure=sure)
     found, ended = [best], False
     with suppress(TooLong):
-        effort = Effort(steps=guest.untangling)
-        for other in _reserved_otherwise(areas, topology, housekeeping, best.score):
-            found += _untangled(areas, other, topology, effort, accepts if most_cores else None)
-            if values(found[-1].score)[3:] <= division.terms:
+        for other in _untangled(areas, guest, Effort(steps=guest.untangling), ground.plain):
+            found.append(other)
+            if values(other.score)[3:] <= promised:
                 break
-        ended = not housekeeping
+        ended = not guest.housekeeping
     best = min(found, key=lambda placement: placement.score)
-    return replace(best, sure=len(TERMS) if ended else _sure(best, division))
+    # What is as was promised is as sure as the promise.
+    terms = values(best.score)[3:]
+    kept = next((index for index, promise in enumerate(promised) if terms[index] > promise), len(terms))
+    return replace(best, sure=len(TERMS) if ended else min(sure, 3 + kept))
 
 
-def _sure(placement: Placement, division: Division) -> int:
-    """Count the leading terms that are as the division promised, as far as it is sure of its promise."""
-    terms = values(placement.score)[3:]
-    kept = next((index for index, promised in enumerate(division.terms) if terms[index] > promised), len(terms))
-    return min(division.sure, 3 + kept)
+def _seated(settled: Settled, areas: Sequence[Area], topology: Topology) -> Placement:
+    """Seat the groups, each along its areas."""
+    reserved = [reserve(area, settled.reservations[index].takes) for index, area in enumerate(areas)]
+    shelves = _shelves(areas, reserved, topology)
+    for index, stock in settled.kept.items():
+        shelves[index] = shelves[index].within(stock)
+    groups = (([shelves[index] for index in group], count) for group, count in settled.groups)
+    sockets = [socket for own, count in groups for socket in seat(own, count, topology)]
+    return _placement(sockets, reserved, topology)
 
 
 def place_accepted(
@@ -153,40 +165,34 @@ def place_accepted(
     Exact. None where there is no such placement; raises TooLong where that takes more than `untangling` steps.
     """
 
-    areas, effort = fine_areas(free_cores(cpus)), Effort(steps=untangling)
-    found: list[Placement] = []
-    for reserved in _reserved_otherwise(areas, topology, housekeeping):
-        found += _untangled(areas, reserved, topology, effort, accepts)
+    guest = _Guest(topology=topology, housekeeping=housekeeping, accepts=accepts)
+    found = _untangled(fine_areas(free_cores(cpus)), guest, Effort(steps=untangling), None)
     return min(found, key=lambda placement: placement.score, default=None)
 
 
-def _reserved_otherwise(
-    areas: Sequence[Area], topology: Topology, housekeeping: int, most: Score | None = None
-) -> Iterator[Sequence[tuple[CPU, ...]]]:
-    """Yield every choice of housekeeping CPUs of each area, up to what is interchangeable.
+def _choices(options: Sequence[Mapping[int, Sequence[Reservation]]], cpus: int) -> Iterator[tuple[Reservation, ...]]:
+    """Yield every choice of one reservation for each area that takes so many CPUs in all."""
+    if not options:
+        yield from [] if cpus else [()]
+        return
+    for taken, same in options[0].items():
+        for others in _choices(options[1:], cpus - taken) if taken <= cpus else ():
+            yield from ((option, *others) for option in same)
 
-    With `most` only those that may be as good as this score in terms 1 to 3.
+
+def _untangled(areas: Sequence[Area], guest: _Guest, effort: Effort, market: Market | None) -> Iterator[Placement]:
+    """Seat the guest core by core beside every choice of housekeeping, up to what is interchangeable.
+
+    With a market only where that is not dearer.
     """
-    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
-    for chosen in combinations(options, housekeeping, _CHOICES):
-        if most is not None:
-            nodes = by_node((area.node, option.stock) for area, option in zip(areas, chosen, strict=True))
-            target = least(nodes.values(), topology.sockets * topology.cores, topology.threads)
-            if astuple(target) > values(most)[:3]:
-                continue
-        yield [reserve(area, option.takes) for area, option in zip(areas, chosen, strict=True)]
-
-
-def _untangled(
-    areas: Sequence[Area],
-    reserved: Sequence[tuple[CPU, ...]],
-    topology: Topology,
-    effort: Effort,
-    accepts: Accepts | None = None,
-) -> list[Placement]:
-    """Seat the guest core by core beside this housekeeping; nothing where that cannot be."""
-    sockets = untangle(_shelves(areas, reserved, topology), topology, effort, accepts)
-    return [] if sockets is None else [_placement(sockets, reserved, topology)]
+    options = [reservations(area.histogram(), guest.topology.threads, guest.housekeeping) for area in areas]
+    for chosen in _choices(options, guest.housekeeping):
+        effort.spend(len(areas))
+        if market is None or market.allows(chosen):
+            reserved = [reserve(area, option.takes) for area, option in zip(areas, chosen, strict=True)]
+            sockets = untangle(_shelves(areas, reserved, guest.topology), guest.topology, effort, guest.accepts)
+            if sockets is not None:
+                yield _placement(sockets, reserved, guest.topology)
 
 
 def _shelves(areas: Sequence[Area], reserved: Sequence[tuple[CPU, ...]], topology: Topology) -> list[Shelf]:

@@ -1,51 +1,95 @@
-"""Whether a state of a division may come to a good end: the estimates, asked together."""
+"""Whether a state of a division may come to a good end: the least crossings that what is left can have, by counting.
+
+An item of a group of n has (n - 1) / n of a crossing. What slack can save of that is taken where it saves most.
+"""
 
 from __future__ import annotations
 
-from msgspec import Struct
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
-from launcher.planner.optimum.estimate import Estimate, crossings_of
-from launcher.planner.optimum.outlook import Outlook
-from launcher.planner.optimum.states import State
+from msgspec import Struct, field
+
+from launcher.planner.optimum.outlook import Outlook, crossings_of
+from launcher.planner.optimum.states import Item, State
 
 _TWO_THIRDS = 2 / 3
 
 
 class Prospects(Struct):
-    """What is known without a search of the items that are left.
+    """What is known without a search of items: each one's crossings in a group without waste, and what may be saved.
 
-    `usual` estimates with whole guest cores, `every` with all CPUs where guest cores lie across nodes, and `outlook`
-    node by node. Where caches are `spanning` several items, only their number is estimated.
+    Groups may have `extra` CPUs beyond those of their items. Where caches are `spanning` several items, only the number
+    of items is estimated. `part` are the CPUs of which nodes give a multiple to groups of several, 0 where whole nodes
+    are the items.
     """
 
-    usual: Estimate
-    every: Estimate | None
+    items: Sequence[Item]
+    # The CPUs of a guest socket.
+    size: int
+    extra: int
+    part: int
     spanning: bool
-    # The CPUs of a guest socket; 0 where whole nodes are the items.
-    socket: int
+    base: Sequence[float] = ()
+    # What is saved for a CPU that stays without a vCPU, the item, what is saved in all, and those CPUs; the best first.
+    savings: Sequence[tuple[float, int, float, float]] = ()
     outlook: Outlook | None = None
+    outlooks: dict[int, Outlook | None] = field(default_factory=dict)
+
+    def weigh(self, slack: int, odd: int) -> None:
+        """Weigh the items for so many CPUs that may stay without a vCPU; each may have `odd` of the extra ones."""
+        base, savings = [], []
+        highs = sorted((item.high for item in self.items), reverse=True)
+        rests, with_odd = Counter(high % self.size for high in highs), [high + odd for high in highs]
+        for item in self.items:
+            count = _least_size(item.high + odd, with_odd, self.size)
+            part = (max(3, count) - 1) / max(3, count)
+            alone = self._waste(item.high, odd) if item.high + odd >= self.size else None if item.low else item.high
+            own = item.high % self.size
+            others = [rest for rest in rests if rest != own or rests[rest] > 1] if count <= 2 else []
+            paired = min((self._waste(own + rest, 2 * odd) for rest in others), default=None)
+            for saved, waste in _steps(part, alone, paired, slack):
+                savings.append((saved / waste if waste > 0 else 1e18, item.number, saved, max(waste, 0.0)))
+            base.append(part)
+        self.base, self.savings = base, sorted(savings, reverse=True)
+
+    def _waste(self, cpus: int, odd: int) -> int:
+        return 0 if -cpus % self.size <= min(odd, self.extra) else cpus % self.size
+
+    def aim(self, slack: int, nodes: int) -> None:
+        """Look node by node, for so many nodes crossed; the outlook is the same whatever else is crossed."""
+        if self.part and not self.spanning:
+            if nodes not in self.outlooks:
+                self.outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes)
+            self.outlook = self.outlooks[nodes]
+
+    def allow(self, state: State) -> bool:
+        """Tell whether so few items and crossings as the state still has may be enough for the rest."""
+        if (self.part and self._nodes(state) > state.nodes) or _fewest(state) > state.items:
+            return False
+        if self.least(state) > state.crossings:
+            return False
+        return self.outlook is None or self.outlook.crossings(state.rest, state.slack, state.nodes) <= state.crossings
 
     def least(self, state: State) -> int:
         """Return a number of crossings below which nothing need be searched from this state on."""
         if self.spanning:
             return 0
-        numbers = {item.number for item in state.rest}
-        least = self.usual.crossings(numbers, state.slack)
-        return least if self.every is None else max(least, self.every.crossings(numbers, state.raw))
+        need = sum(item.high for item in state.rest) - state.slack
+        groups = max(0, (need + self.extra) // self.size)
+        return max(_fewest(state) - groups, self._by_weight(state))
 
-    def allow(self, state: State) -> bool:
-        """Tell whether so few items and crossings as the state still has may be enough for the rest."""
-        if self.socket and self._nodes(state) > state.nodes:
-            return False
-        numbers = {item.number for item in state.rest}
-        for estimate, slack in ((self.usual, state.slack), (self.every, state.raw)):
-            if estimate is None:
-                continue
-            if estimate.fewest(numbers, slack) > state.items:
-                return False
-            if not self.spanning and estimate.crossings(numbers, slack) > state.crossings:
-                return False
-        return self.outlook is None or self.outlook.crossings(state.rest, state.slack, state.nodes) <= state.crossings
+    def _by_weight(self, state: State) -> int:
+        inside = {item.number for item in state.rest}
+        total, left = sum(self.base[item] for item in inside), float(max(0, state.slack))
+        for _, item, saved, waste in self.savings:
+            if item in inside:
+                if waste > left:
+                    total -= saved * left / waste
+                    break
+                total -= saved
+                left -= waste
+        return crossings_of(total)
 
     def _nodes(self, state: State) -> int:
         """Count the crossings of nodes that there are at least.
@@ -56,14 +100,12 @@ class Prospects(Struct):
         sums: dict[int, int] = {}
         for item in state.rest:
             sums[item.node] = sums.get(item.node, 0) + item.high
-        left = [cpus % self.socket for cpus in sums.values() if cpus % self.socket]
-        if not left:
-            return 0
+        left = [cpus % self.size for cpus in sums.values() if cpus % self.size]
         total, slack = 0.0, state.slack
         savings = []
         for index, cpus in enumerate(left):
             others = left[:index] + left[index + 1 :]
-            part = 0.5 if any((cpus + other) % self.socket <= slack for other in others) else _TWO_THIRDS
+            part = 0.5 if any((cpus + other) % self.size <= slack for other in others) else _TWO_THIRDS
             total += part
             savings.append((cpus / part, cpus, part))
         for _, cpus, part in sorted(savings):
@@ -72,3 +114,31 @@ class Prospects(Struct):
             slack -= cpus
             total -= part
         return 0
+
+
+def _fewest(state: State) -> int:
+    """Count how many of the items are used at least."""
+    highs = sorted((item.high for item in state.rest), reverse=True)
+    return _least_size(0, highs, sum(highs) - state.slack, count=0)
+
+
+def _least_size(total: int, highs: Sequence[int], enough: int, count: int = 1) -> int:
+    """Count the items that are enough together, the largest ones beside what is there."""
+    for high in highs:
+        if total >= enough:
+            break
+        total += high
+        count += 1
+    return count
+
+
+def _steps(part: float, alone: int | None, paired: int | None, slack: int) -> Iterator[tuple[float, float]]:
+    """Yield what is saved from a larger group to a pair and to the item alone, at once where that is better."""
+    pair = (part - 0.5, paired / 2) if paired is not None and paired <= slack else None
+    if alone is None or alone > slack:
+        yield from [pair] if pair else []
+    elif pair is None or alone <= pair[1] or 0.5 * pair[1] >= pair[0] * (alone - pair[1]):
+        yield part, float(alone)
+    else:
+        yield pair
+        yield 0.5, alone - pair[1]

@@ -6,15 +6,14 @@ node, then of more and more nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from msgspec import Struct, field
 
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.groups import Market, Settled
-from launcher.planner.optimum.outlook import Outlook
+from launcher.planner.optimum.groups import Group, Market, Settled
+from launcher.planner.optimum.offers import AWAY
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.states import Goal, Groups, Item, State, first_state
+from launcher.planner.optimum.states import Goal, Item, State
 from launcher.planner.optimum.sums import Sums, Wanted
 
 # Divisions that are settled for one number of crossings: of equal ones that are liked more.
@@ -22,47 +21,63 @@ _LEAVES = 12
 # What one step of the search counts as.
 _STEP = 25
 
-_Step = tuple[tuple[int, ...], State]
+_Step = tuple[Group, State]
+
+
+def _merit(settled: Settled) -> int:
+    return settled.dislike >> AWAY
 
 
 class Search(Struct):
     """One search over these items, sorted by node, for the guest of the market.
 
-    `settles` judges a finished division; `price_of` is the least price of a group, None where it is none. With
-    `lossless`, items that make whole sockets alone or in pairs are taken so. `extra` CPUs may be used beyond what items
-    have in whole guest cores. What a node gives to a group of several nodes is a multiple of `part` (0: the items are
-    nodes). `surplus` are the CPUs of nodes that must stay without a vCPU, of those that are `full` no more may. Of the
-    divisions found the one with the least `merit` is the best, and one that is `good` enough ends the search.
+    `members` are the areas of each item. `extra` CPUs may be used beyond what items have in whole guest cores. What a
+    node gives to a group of several nodes is a multiple of `part` (0: the items are nodes). `surplus` are the CPUs of
+    nodes that must stay without a vCPU, of those that are `full` no more may. Of the divisions found the one with the
+    least `merit` is the best, and one that is `good` enough ends the search.
     """
 
     items: Sequence[Item]
+    members: Sequence[Group]
     market: Market
-    settles: Callable[[Groups], Settled | None]
-    price_of: Callable[[tuple[int, ...]], int | None]
-    merit: Callable[[Settled], int]
     prospects: Prospects
-    lossless: bool
     extra: int
+    part: int
     surplus: Mapping[int, int]
     full: frozenset[int]
-    part: int = 0
+    merit: Callable[[Settled], int] = _merit
     good: int = 0
     most_leaves: int = _LEAVES
     best: Settled | None = None
     leaves: int = 0
     failed: set[object] = field(default_factory=set)
-    outlooks: dict[int, Outlook | None] = field(default_factory=dict)
-    kinds: dict[object, int] = field(default_factory=dict)
 
-    @property
-    def size(self) -> int:
-        """The CPUs of a guest socket."""
-        return self.market.socket
-
-    @property
-    def effort(self) -> Effort:
-        """What may still be done."""
-        return self.market.effort
+    @staticmethod
+    def of(
+        items: Sequence[Item],
+        members: Sequence[Group],
+        market: Market,
+        *,
+        extra: int = 0,
+        part: int = 0,
+        surplus: Mapping[int, int] | None = None,
+    ) -> Search:
+        """Prepare the search."""
+        items = [item._replace(number=position) for position, item in enumerate(items)]
+        spanning = len({item.cache for item in items}) < len(items)
+        search = Search(
+            items=items,
+            members=members,
+            market=market,
+            prospects=Prospects(items, market.socket, extra, part, spanning),
+            extra=extra,
+            part=part,
+            surplus=surplus or {},
+            full=market.caps.full,
+        )
+        odd = market.topology.threads - 1 if extra else 0
+        search.prospects.weigh(max(0, search._first_state(Goal(0, 0)).slack), odd)
+        return search
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
@@ -72,32 +87,35 @@ class Search(Struct):
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
         state = self._first_state(goal)
         self.best, self.leaves = None, 0
-        if self.part and not self.prospects.spanning:
-            self.prospects.outlook = self._outlook(state.slack, goal.nodes)
         self.failed.clear()
+        self.prospects.aim(state.slack, goal.nodes)
         if state.slack >= state.owed and state.excess >= 0:
             self._extend(state, ())
         return self.best
 
-    def _outlook(self, slack: int, nodes: int) -> Outlook | None:
-        """Return the outlook for so many nodes crossed, the same for every number of crossings that is tried."""
-        if nodes not in self.outlooks:
-            self.outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes)
-        return self.outlooks[nodes]
-
     def _first_state(self, goal: Goal) -> State:
-        budget = self.market.topology.vcpus, self.market.price, self.extra
-        return first_state(self.items, goal, self.surplus, budget)
+        high, vcpus = sum(item.high for item in self.items), self.market.topology.vcpus
+        return State(
+            rest=tuple(self.items),
+            crossings=goal.crossings,
+            nodes=goal.nodes,
+            slack=high + self.extra - vcpus,
+            excess=vcpus - sum(item.low for item in self.items),
+            items=goal.items,
+            extra=self.extra,
+            raw=high + sum(item.extra for item in self.items) - vcpus,
+            surplus=tuple((node, cpus) for node, cpus in self.surplus.items() if cpus),
+        )
 
-    def _extend(self, state: State, groups: Groups) -> bool:
+    def _extend(self, state: State, groups: tuple[Group, ...]) -> bool:
         """Divide the rest; tell whether a division was found that needs no better."""
-        self.effort.spend(_STEP)
+        self.market.effort.spend(_STEP)
         rest = sum(item.high for item in state.rest)
         if rest <= state.slack - state.extra and not any(item.low for item in state.rest):
             return self._leaf(groups)
         if not self.prospects.allow(state):
             return False
-        key = self._key(state)
+        key = tuple(item.number for item in state.rest), state[1:]
         if key in self.failed:
             return False
         before = self.leaves
@@ -108,62 +126,47 @@ class Search(Struct):
             self.failed.add(key)
         return False
 
-    def _key(self, state: State) -> object:
-        """Tell states apart but for interchangeable items and nodes."""
-        if self.prospects.spanning or not self.part:
-            return tuple(item.number for item in state.rest), state[1:]
-        surplus = dict(state.surplus)
-        by_node: dict[int, tuple[int, ...]] = {}
-        for item in state.rest:
-            kind = self.kinds.setdefault(item.kind, len(self.kinds))
-            by_node[item.node] = (*by_node.get(item.node, ()), kind)
-        return tuple(sorted((surplus.get(node, 0), own) for node, own in by_node.items())), state[1:9]
-
-    def _leaf(self, groups: Groups) -> bool:
+    def _leaf(self, groups: tuple[Group, ...]) -> bool:
         self.leaves += 1
-        self.effort.spend(_STEP)
-        settled = self.settles(groups) if groups else None
+        self.market.effort.spend(_STEP)
+        settled = self.market.settle([self._areas_of(group) for group in groups]) if groups else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
 
+    def _areas_of(self, group: Iterable[int]) -> Group:
+        return tuple(sorted(index for member in group for index in self.members[member]))
+
     def _steps(self, state: State) -> Iterator[_Step]:
         """Yield what may become of the first item, the cheapest first: the group, if any, and what is left."""
         first, others = state.rest[0], state.rest[1:]
-        for found in self._group(state, first, (), others):
-            yield found
-            if self._is_lossless(state, found):
-                return
+        yield from self._group(state, first, (), others)
         if not first.low:
             yield from self._idle(state, first)
-        for found in self._closed(state, first, others):
-            yield found
-            if len(found[0]) == 2 and found[1].nodes == state.nodes and self._is_lossless(state, found):
-                return
-
-    def _is_lossless(self, state: State, found: _Step) -> bool:
-        return self.lossless and found[1].slack == state.slack and found[1].excess == state.excess
+        yield from self._closed(state, first, others)
 
     def _idle(self, state: State, first: Item) -> Iterator[_Step]:
         """Leave the first item without vCPUs.
 
         Without housekeeping those of its node that are no larger, too: one of them might change places with it.
         """
-        idle, nodes = {first}, {first.node}
+        idle = {first}
         if not self.market.housekeeping and self.part and not self.prospects.spanning:
             idle |= {item for item in state.rest if item.node == first.node and not item.low}
-        cpus, extra = sum(item.high for item in idle), sum(item.extra for item in idle)
-        if self._may_waste(state, cpus, nodes) and cpus + extra <= state.raw:
-            rest = tuple(item for item in state.rest if item not in idle)
-            yield from self._left((), state.wasted(cpus, nodes)._replace(rest=rest, raw=state.raw - cpus - extra))
+        cpus = sum(item.high for item in idle)
+        raw = state.raw - cpus - sum(item.extra for item in idle)
+        if raw >= 0 and self._may_waste(state, cpus, {first.node}):
+            rest, surplus = (
+                tuple(item for item in state.rest if item not in idle),
+                state.surplus_after(cpus, {first.node}),
+            )
+            yield from self._left((), state._replace(rest=rest, slack=state.slack - cpus, raw=raw, surplus=surplus))
 
     def _may_waste(self, state: State, cpus: int, nodes: set[int]) -> bool:
         """Tell whether so many CPUs of these nodes may stay without a vCPU."""
-        if nodes <= self.full and cpus > state.surplus_of(nodes):
-            return False
-        return cpus <= state.slack
+        return cpus <= state.slack and not (nodes <= self.full and cpus > state.surplus_of(nodes))
 
-    def _left(self, group: tuple[int, ...], state: State) -> Iterator[_Step]:
+    def _left(self, group: Group, state: State) -> Iterator[_Step]:
         """Yield the step where nodes can still leave what they may not give."""
         if state.surplus:
             room: dict[int, int] = {}
@@ -178,7 +181,7 @@ class Search(Struct):
         most = len(pool) if self.prospects.spanning else min(state.crossings, len(pool))
         if not most:
             return
-        sums = Sums.of(pool, most, first, Wanted(self.size, state.slack, state.extra), self.effort)
+        sums = Sums.of(pool, most, first, Wanted(self.market.socket, state.slack, state.extra), self.market.effort)
         further = len({item.node for item in pool} - {first.node})
         for nodes in range(min(state.nodes, further) + 1):
             highs = sorted((item.high for item in pool if nodes or item.node == first.node), reverse=True)
@@ -187,43 +190,44 @@ class Search(Struct):
             most_open = 2 * (state.nodes - nodes) if self.part else 1
             for count in range(max(1, nodes), min(most, len(highs)) + 1):
                 total += highs[count - 1]
-                if total + state.extra < self.size:
+                if total + state.extra < self.market.socket:
                     continue
                 for members in sums.choices(count, nodes, most_open):
                     yield from self._group(state, first, members, pool)
 
     def _group(self, state: State, first: Item, members: tuple[Item, ...], pool: tuple[Item, ...]) -> Iterator[_Step]:
-        by_node = {first.node: first.high}
+        """Yield the group of the first item and these members, with each number of guest sockets that it may have."""
+        size, low, every, by_node = self.market.socket, first.low, first.extra, {first.node: first.high}
         for item in members:
             by_node[item.node] = by_node.get(item.node, 0) + item.high
+            low += item.low
+            every += item.extra
         nodes, total = set(by_node), sum(by_node.values())
-        # Of several nodes each gives whole guest cores.
-        odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if members and len(nodes) > 1 else 0
-        low, high = first.low + sum(item.low for item in members), total - odd
-        every = first.extra + sum(item.extra for item in members)
-        extra = min(state.extra, every)
-        least, most = -(-low // self.size), high // self.size
-        cost = len({first.cache, *(item.cache for item in members)}) - 1
-        over = least * self.size - low
-        if cost > state.crossings or over > state.excess:
+        cost = len({first.cache, *(item.cache for item in members)}) - 1 if self.prospects.spanning else len(members)
+        least = -(-low // size)
+        over = least * size - low
+        if cost > state.crossings or len(nodes) - 1 > state.nodes or over > state.excess:
             return
-        group = (first.number, *(item.number for item in members))
+        # Of several nodes each gives whole guest cores.
+        odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if len(nodes) > 1 else 0
+        most, all_most = (total - odd) // size, (total - odd + min(state.extra, every)) // size
         # Fewer guest sockets than there is room for leave what the nodes may not give.
-        fewest = max(1, least, most + state.surplus_of(nodes) // -self.size)
-        for count in (*range(max(1, least, most), (high + extra) // self.size + 1), *range(most - 1, fewest - 1, -1)):
-            waste, more = max(0, total - count * self.size), max(0, count * self.size - total)
-            raw = total + every - count * self.size
-            price = self.price_of(group) if self._may_waste(state, waste, nodes) and raw <= state.raw else None
-            if price is None or price > state.price:
+        fewest = max(1, least, most + state.surplus_of(nodes) // -size)
+        group, numbers = (first.number, *(item.number for item in members)), {item.number for item in members}
+        for count in (*range(max(1, least, most), all_most + 1), *range(most - 1, fewest - 1, -1)):
+            over_all = total - count * size
+            waste, raw = max(0, over_all), state.raw - over_all - every
+            if raw < 0 or not self._may_waste(state, waste, nodes):
                 continue
-            after = state.wasted(waste, nodes)._replace(
-                rest=tuple(item for item in pool if item not in members) if members else pool,
+            after = State(
+                rest=tuple(item for item in pool if item.number not in numbers),
                 crossings=state.crossings - cost,
                 nodes=state.nodes - len(nodes) + 1,
+                slack=state.slack - waste,
                 excess=state.excess - over,
                 items=state.items - len(group),
-                price=state.price - price,
-                extra=state.extra - more,
-                raw=state.raw - raw,
+                extra=state.extra - max(0, -over_all),
+                raw=raw,
+                surplus=state.surplus_after(waste, nodes),
             )
             yield from self._left(group, after)

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-
-from msgspec import Struct
+from typing import NamedTuple
 
 from launcher.host.model import CPU
 from launcher.planner.optimum.shelf import Place, Shelf
-from launcher.planner.optimum.stock import Split, Stock, spread
+from launcher.planner.optimum.stock import Stock, summed
 from launcher.vmi.guest import Topology
 
 GuestCore = tuple[CPU, ...]
 GuestSocket = tuple[GuestCore, ...]
 
 
-class _Row(Struct, frozen=True, kw_only=True):
+class _Row(NamedTuple):
     """The areas of one node in the order of the line, and the loose CPUs used of each."""
 
-    shelves: tuple[Shelf, ...]
-    loose: tuple[tuple[CPU, ...], ...]
+    shelves: Sequence[Shelf]
+    loose: Sequence[Sequence[CPU]]
     # How many of the loose CPUs go to guest cores across nodes, and whether those come first or last.
     crossing: int
     crossing_first: bool
@@ -57,34 +56,55 @@ def _whole_places(shelves: Sequence[Shelf], count: int) -> list[Place]:
 
 def _rows(shelves: Sequence[Shelf], splits: int, threads: int) -> list[_Row]:
     nodes = sorted({shelf.node for shelf in shelves})
-    by_node = [tuple(shelf for shelf in shelves if shelf.node == node) for node in nodes]
-    stocks = [sum((shelf.stock for shelf in members), Stock()) for members in by_node]
-    split = spread(stocks, splits, threads)
+    by_node = [[shelf for shelf in shelves if shelf.node == node] for node in nodes]
+    stocks = [summed(shelf.stock for shelf in members) for members in by_node]
+    inside = _inside(stocks, splits, threads)
+    across = _crossing(stocks, inside, threads * (splits - sum(inside)), threads)
     caches = [members[0].cache for members in by_node]
-    crossing = [index for index, cpus in enumerate(split.crossing_cpus) if cpus]
+    crossing = [index for index, cpus in enumerate(across) if cpus]
     # Where a cache spans nodes, those below the cache at which the nodes with such guest cores begin are before them.
     start = min((caches[index] for index in crossing), default=None)
     before = [index for index in range(len(nodes)) if caches[index] == start and index not in crossing]
-    order = sorted(range(len(nodes)), key=lambda i: (i not in before, i not in crossing, caches[i]))
-    return [
-        _row(by_node[index], split, index, threads, crossing_first=bool((position - len(before)) % 2))
-        for position, index in enumerate(order)
-    ]
+    line = sorted(range(len(nodes)), key=lambda i: (i not in before, i not in crossing, caches[i]))
+    rows = []
+    for position, index in enumerate(line):
+        used = _loose_used(by_node[index], threads * inside[index] + across[index], threads)
+        crossing_first = (position - len(before)) % 2 == 1
+        order = sorted(range(len(used)), key=lambda i: (bool(len(used[i]) % threads), i), reverse=crossing_first)
+        members = [by_node[index][i] for i in order]
+        rows.append(_Row(members, [used[i] for i in order], across[index], crossing_first))
+    return rows
 
 
-def _row(shelves: tuple[Shelf, ...], split: Split, index: int, threads: int, *, crossing_first: bool) -> _Row:
-    crossing = split.crossing_cpus[index]
-    used = _loose_used(shelves, threads * split.inside[index] + crossing, threads)
-    order = sorted(range(len(shelves)), key=lambda i: (bool(len(used[i]) % threads), i), reverse=crossing_first)
-    return _Row(
-        shelves=tuple(shelves[i] for i in order),
-        loose=tuple(used[i] for i in order),
-        crossing=crossing,
-        crossing_first=crossing_first,
-    )
+def _inside(stocks: Sequence[Stock], cores: int, threads: int) -> list[int]:
+    """Choose how many of the split guest cores each node holds, as few CPUs beside housekeeping as can be.
+
+    Greedy is exact, for a node's next one never costs less.
+    """
+    inside = [0] * len(stocks)
+    for _ in range(min(cores, sum(stock.looses // threads for stock in stocks))):
+        beside = {
+            index: min(threads, max(0, threads * (inside[index] + 1) - stock.loose))
+            for index, stock in enumerate(stocks)
+            if inside[index] < stock.looses // threads
+        }
+        inside[min(beside, key=lambda index: (beside[index], index))] += 1
+    return inside
 
 
-def _loose_used(shelves: Sequence[Shelf], count: int, threads: int) -> list[tuple[CPU, ...]]:
+def _crossing(stocks: Sequence[Stock], inside: Sequence[int], cpus: int, threads: int) -> list[int]:
+    """Choose the CPUs that each node gives to guest cores across nodes, those away from housekeeping first."""
+    given = [0] * len(stocks)
+    for is_beside in (False, True):
+        for index, stock in enumerate(stocks):
+            room = (stock.looses if is_beside else stock.loose) - threads * inside[index]
+            step = min(cpus, max(0, room - given[index]))
+            given[index] += step
+            cpus -= step
+    return given
+
+
+def _loose_used(shelves: Sequence[Shelf], count: int, threads: int) -> list[list[CPU]]:
     """Choose the loose CPUs of one node: away from housekeeping first, and of each area whole guest cores' worth."""
     used: list[list[CPU]] = [[] for _ in shelves]
     quiet = [list(shelf.loose) for shelf in shelves]
@@ -92,11 +112,11 @@ def _loose_used(shelves: Sequence[Shelf], count: int, threads: int) -> list[tupl
     for source in (quiet, beside):
         for step in (threads, 1):
             for index, cpus in enumerate(source):
-                while count >= step and len(cpus) >= step:
-                    used[index] += cpus[:step]
-                    del cpus[:step]
-                    count -= step
-    return [tuple(cpus) for cpus in used]
+                taken = min(count, len(cpus)) // step * step
+                used[index] += cpus[:taken]
+                del cpus[:taken]
+                count -= taken
+    return used
 
 
 def _split_cores(rows: Iterable[_Row], threads: int) -> list[GuestCore]:

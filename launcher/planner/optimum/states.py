@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 
@@ -13,7 +12,7 @@ class Item(NamedTuple):
     node: int
     low: int
     high: int
-    kind: object
+    kind: int
     cache: int
     # CPUs beyond `high` that a group may use at the price of term 1.
     extra: int = 0
@@ -35,9 +34,8 @@ class State(NamedTuple):
     nodes: int
     slack: int
     excess: int
-    # The items that may still be used, and the price that may still be paid.
+    # The items that may still be used.
     items: int
-    price: int
     extra: int
     # Like `slack`, with the extra CPUs of all items.
     raw: int
@@ -53,30 +51,6 @@ class State(NamedTuple):
         """Count those of these nodes."""
         return sum(cpus for node, cpus in self.surplus if node in nodes)
 
-    def wasted(self, cpus: int, nodes: set[int]) -> State:
-        """Leave so many CPUs of these nodes without a vCPU; it may be of any one of them."""
-        surplus = self.surplus and tuple(
-            (node, max(0, left - cpus) if node in nodes else left) for node, left in self.surplus
-        )
-        return self._replace(slack=self.slack - cpus, surplus=surplus)
-
-
-Groups = tuple[tuple[int, ...], ...]
-
-
-def first_state(items: Sequence[Item], goal: Goal, surplus: Mapping[int, int], budget: tuple[int, int, int]) -> State:
-    """Return the state in which nothing is divided yet; the budget is the guest's vCPUs, a price, and extra CPUs."""
-    vcpus, price, extra = budget
-    high = sum(item.high for item in items)
-    return State(
-        rest=tuple(items),
-        crossings=goal.crossings,
-        nodes=goal.nodes,
-        slack=high + extra - vcpus,
-        excess=vcpus - sum(item.low for item in items),
-        items=goal.items,
-        price=price,
-        extra=extra,
-        raw=high + sum(item.extra for item in items) - vcpus,
-        surplus=tuple((node, cpus) for node, cpus in surplus.items() if cpus),
-    )
+    def surplus_after(self, cpus: int, nodes: set[int]) -> tuple[tuple[int, int], ...]:
+        """Return it once so many CPUs of these nodes stay without a vCPU; they may be of any one of them."""
+        return tuple((node, max(0, left - cpus) if node in nodes else left) for node, left in self.surplus)

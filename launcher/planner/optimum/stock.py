@@ -1,15 +1,20 @@
-"""What an area offers once its housekeeping CPUs are taken, in counts, and what guest cores split over it cost."""
+"""What an area offers once its housekeeping CPUs are taken, and which kinds of CPUs these may be: all in counts."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from typing import NamedTuple
 
-from msgspec import Struct
+# Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
+# parts of cores in at most two sizes, of cores with more than four CPUs in one: a host with eight threads a core has
+# thousands of the others.
+_ALL_TAKES = 12
+_SMALL_CORE = 4
 
 
-class Stock(Struct, frozen=True, kw_only=True, order=True):
+class Stock(NamedTuple):
     """Room for guest cores, counted for one number of threads per guest core.
 
     `whole` guest cores fit on one host core each, `loose` CPUs are left of those cores; `whole_beside` and
@@ -21,14 +26,6 @@ class Stock(Struct, frozen=True, kw_only=True, order=True):
     loose: int = 0
     loose_beside: int = 0
 
-    def __add__(self, other: Stock) -> Stock:
-        return Stock(
-            whole=self.whole + other.whole,
-            whole_beside=self.whole_beside + other.whole_beside,
-            loose=self.loose + other.loose,
-            loose_beside=self.loose_beside + other.loose_beside,
-        )
-
     @property
     def wholes(self) -> int:
         """All guest cores that fit on one host core each."""
@@ -38,6 +35,10 @@ class Stock(Struct, frozen=True, kw_only=True, order=True):
     def looses(self) -> int:
         """All CPUs left of those cores."""
         return self.loose + self.loose_beside
+
+    def cpus(self, threads: int) -> int:
+        """Count the CPUs."""
+        return threads * self.wholes + self.looses
 
 
 class Regime(IntEnum):
@@ -52,101 +53,92 @@ class Regime(IntEnum):
     SPLIT = 2
 
 
-class Target(Struct, frozen=True, kw_only=True, order=True):
-    """Terms 1 to 3 of the objective at their least, for given stocks."""
+class Take(NamedTuple):
+    """Housekeeping takes `cpus` CPUs of each of `cores` host cores that have `free` free CPUs."""
 
-    cores_across_nodes: int = 0
-    cores_split: int = 0
-    vcpus_beside_housekeeping: int = 0
-
-
-class Split(Struct, frozen=True, kw_only=True):
-    """How split guest cores spread over nodes: inside each, in CPUs given by each to cores that cross nodes."""
-
-    across: int
-    beside: int
-    inside: tuple[int, ...]
-    crossing_cpus: tuple[int, ...]
+    free: int
+    cpus: int
+    cores: int
 
 
-def regime_of(total: Stock, guest_cores: int) -> Regime:
-    """Tell which regime this many guest cores have on the summed stock."""
-    if guest_cores <= total.whole:
-        return Regime.PLENTY
-    return Regime.BESIDE if guest_cores <= total.wholes else Regime.SPLIT
+class Reservation(NamedTuple):
+    """What housekeeping takes of one area (`cpus` in all), and the stock that is left."""
+
+    cpus: int
+    takes: tuple[Take, ...]
+    stock: Stock
 
 
-def least(nodes: Iterable[Stock], guest_cores: int, threads: int) -> Target:
-    """Compute the least terms 1 to 3 for this many guest cores over the stocks of the nodes.
+def summed(stocks: Iterable[Stock]) -> Stock:
+    """Add up stocks."""
+    return Stock(*map(sum, zip(*stocks, strict=True)))
 
-    Exact, because the terms are met one after the other: a node holds floor(CPUs / threads) guest cores inside it
-    whichever way they lie, places for whole cores are never worth breaking, and CPUs beside housekeeping come last.
+
+def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[int, list[Reservation]]:
+    """List, by the number of CPUs taken (0 to `most`), the reservations of one area that no other one dominates.
+
+    `histogram` counts the area's cores by free CPUs. One dominates another of as many CPUs if it leaves as many
+    places for whole guest cores, as many of them away from housekeeping, and as many CPUs away from it: whatever
+    the guest does with the other it can do with the first, at the same price or less in every term.
     """
-    stocks = tuple(nodes)
-    total = sum(stocks, Stock())
-    match regime_of(total, guest_cores):
-        case Regime.PLENTY:
-            return Target()
-        case Regime.BESIDE:
-            return Target(vcpus_beside_housekeeping=threads * (guest_cores - total.whole))
-        case Regime.SPLIT:
-            split = spread(stocks, guest_cores - total.wholes, threads)
-            return Target(
-                cores_across_nodes=split.across,
-                cores_split=guest_cores - total.wholes,
-                vcpus_beside_housekeeping=threads * total.whole_beside + split.beside,
-            )
+    found = {0: [Reservation(0, (), Stock())]}
+    for free, count in histogram.items():
+        of_kind = _undominated(_of_kind(free, count, threads, most), threads)
+        found = _undominated(
+            (
+                Reservation(taken + cpus, one.takes + other.takes, summed((one.stock, other.stock)))
+                for taken, same in found.items()
+                for cpus, others in of_kind.items()
+                if taken + cpus <= most
+                for other in others
+                for one in same
+            ),
+            threads,
+        )
+    return found
 
 
-def by_node(stocks: Iterable[tuple[int, Stock]]) -> dict[int, Stock]:
-    """Sum the stocks of each node."""
-    sums: dict[int, Stock] = defaultdict(Stock)
-    for node, stock in stocks:
-        sums[node] += stock
-    return dict(sums)
+def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:
+    sizes = free if most <= _ALL_TAKES else 2 if free <= _SMALL_CORE else 1
+    for takes in _takes(free, free, count, most, sizes):
+        quiet = count - sum(take.cores for take in takes)
+        left = [(take.cores, *divmod(free - take.cpus, threads)) for take in takes]
+        stock = Stock(
+            whole=quiet * (free // threads),
+            loose=quiet * (free % threads),
+            whole_beside=sum(cores * places for cores, places, _ in left),
+            loose_beside=sum(cores * cpus for cores, _, cpus in left),
+        )
+        yield Reservation(sum(take.cores * take.cpus for take in takes), takes, stock)
 
 
-def spread(nodes: Iterable[Stock], cores: int, threads: int) -> Split:
-    """Spread split guest cores over the loose CPUs of the nodes: as few as can be across nodes, beside housekeeping.
+def _takes(free: int, cpus: int, cores: int, most: int, sizes: int) -> Iterator[tuple[Take, ...]]:
+    """Yield every way to take at most `most` CPUs, at most `cpus` of a core, of `cores` cores with `free` free CPUs.
 
-    The caller makes sure that there are threads x cores loose CPUs. Ties go to the first nodes.
+    Cores that are not taken whole are taken in at most `sizes` different parts.
     """
-    stocks = tuple(nodes)
-    room = [stock.looses // threads for stock in stocks]
-    across = max(0, cores - sum(room))
-    inside = room if across else _fill(stocks, room, cores, threads)
-    crossing = _crossing_cpus(stocks, inside, threads * across, threads)
-    used = [threads * cores_here + extra for cores_here, extra in zip(inside, crossing, strict=True)]
-    beside = sum(max(0, count - stock.loose) for count, stock in zip(used, stocks, strict=True))
-    return Split(across=across, beside=beside, inside=tuple(inside), crossing_cpus=tuple(crossing))
+    if not cpus or (not sizes and cpus < free):
+        yield ()
+        return
+    for number in range(min(cores, most // cpus) + 1):
+        head = (Take(free, cpus, number),) if number else ()
+        left = sizes - 1 if number and cpus < free else sizes
+        for rest in _takes(free, cpus - 1, cores - number, most - number * cpus, left):
+            yield head + rest
 
 
-def _fill(stocks: tuple[Stock, ...], room: list[int], cores: int, threads: int) -> list[int]:
-    """Choose how many split cores each node holds: greedy is exact, for a node's next one never costs less."""
-    inside = [0] * len(stocks)
-    left = cores
-    for index, stock in enumerate(stocks):
-        inside[index] = min(left, stock.loose // threads)
-        left -= inside[index]
-    while left:
-        open_nodes = [index for index in range(len(stocks)) if inside[index] < room[index]]
-        cheapest = min(open_nodes, key=lambda i: (min(threads, threads * (inside[i] + 1) - stocks[i].loose), i))
-        inside[cheapest] += 1
-        left -= 1
-    return inside
+def _undominated(options: Iterable[Reservation], threads: int) -> dict[int, list[Reservation]]:
+    """Gather the reservations by the number of CPUs taken, without those that are dominated."""
 
+    def order(option: Reservation) -> tuple[int, int, int, int, tuple[Take, ...]]:
+        whole, whole_beside, loose, _ = option.stock
+        return option.cpus, -whole - whole_beside, -whole, -threads * whole - loose, option.takes
 
-def _crossing_cpus(stocks: tuple[Stock, ...], inside: list[int], cpus: int, threads: int) -> list[int]:
-    """Choose the CPUs that each node gives to guest cores across nodes, those away from housekeeping first."""
-    rest = [stock.looses - threads * cores for stock, cores in zip(stocks, inside, strict=True)]
-    free = [
-        min(over, max(0, stock.loose - threads * cores))
-        for stock, cores, over in zip(stocks, inside, rest, strict=True)
-    ]
-    given = [0] * len(stocks)
-    for limits in (free, rest):
-        for index, limit in enumerate(limits):
-            step = min(cpus, limit - given[index])
-            given[index] += step
-            cpus -= step
-    return given
+    kept: dict[int, list[Reservation]] = defaultdict(list)
+    merits: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    # Those before have as many places for whole guest cores, or more.
+    for (cpus, _, whole, quiet, _), option in sorted((order(option), option) for option in options):
+        if not any(good[0] <= whole and good[1] <= quiet for good in merits[cpus]):
+            kept[cpus].append(option)
+            merits[cpus].append((whole, quiet))
+    return kept

@@ -43,10 +43,11 @@ class Sums(Struct, frozen=True, kw_only=True):
     """
 
     pool: Sequence[Item]
-    first: int
-    home: int
+    first: Item
     wanted: Wanted
     effort: Effort
+    # Which remainders may be missing beside each remainder: twice the good ones, to be shifted.
+    good: int
     reach: Sequence[Sequence[int]]
     follows: Mapping[int, int]
     # All CPUs of each node, those of the first item among them.
@@ -56,17 +57,17 @@ class Sums(Struct, frozen=True, kw_only=True):
     def of(pool: Sequence[Item], most: int, first: Item, wanted: Wanted, effort: Effort) -> Sums:
         """Prepare the choices of at most so many items beside the first one."""
         effort.spend(len(pool) * most)
-        size = wanted.size
         totals = {first.node: first.high}
         for item in pool:
             totals[item.node] = totals.get(item.node, 0) + item.high
+        good = wanted.remainders()
         return Sums(
             pool=pool,
-            first=first.high,
-            home=first.node,
+            first=first,
             wanted=wanted,
             effort=effort,
-            reach=_reach([item.high % size for item in pool], most, size),
+            good=good | good << wanted.size,
+            reach=_reach([item.high % wanted.size for item in pool], most, wanted.size),
             follows=_follows(pool, first.node),
             totals=totals,
         )
@@ -76,7 +77,8 @@ class Sums(Struct, frozen=True, kw_only=True):
 
         They leave at most so many of their nodes open: with more than whole guest sockets and what is wanted.
         """
-        start = _Taken((), self.first % self.wanted.size, frozenset((self.home,)), self.home, self.first, most_open)
+        node, high = self.first.node, self.first.high
+        start = _Taken((), high % self.wanted.size, frozenset((node,)), node, high, most_open)
         return self._extend(0, count, nodes, start)
 
     def _extend(self, first: int, count: int, nodes: int, taken: _Taken) -> Iterator[tuple[Item, ...]]:
@@ -85,30 +87,30 @@ class Sums(Struct, frozen=True, kw_only=True):
             if not nodes and taken.may_open >= self._is_open(taken):
                 yield taken.items
             return
-        size, good, pool = self.wanted.size, self.wanted.remainders(), self.pool
+        size, good, pool = self.wanted.size, self.good, self.pool
         reach = self.reach[count - 1]
         self.effort.spend(len(pool) - first)
+        before = None
         for i in range(first, len(pool) - count + 1):
             item = pool[i]
-            if i > first and pool[i - 1].kind == item.kind and pool[i - 1].node == item.node:
+            is_same, before = before == (item.kind, item.node), (item.kind, item.node)
+            total = (taken.total + item.high) % size
+            if is_same or not reach[i + 1] & good >> total:
                 continue
             more = item.node not in taken.nodes
-            if more > nodes or count < nodes:
-                continue
-            bits = reach[i + 1] << (taken.total + item.high) % size
-            further = self._with(taken, item) if (bits | bits >> size) & good else None
+            further = self._with(taken, item, total) if more <= nodes <= count else None
             if further is not None:
                 yield from self._extend(i + 1, count - 1, nodes - more, further)
 
-    def _with(self, taken: _Taken, item: Item) -> _Taken | None:
+    def _with(self, taken: _Taken, item: Item, total: int) -> _Taken | None:
         """Take one item more; None where its node comes too early, or the node before is left open and may not be."""
-        items, total = (*taken.items, item), (taken.total + item.high) % self.wanted.size
-        if item.node == taken.node:
-            return taken._replace(items=items, total=total, here=taken.here + item.high)
+        items, node = (*taken.items, item), item.node
+        if node == taken.node:
+            return _Taken(items, total, taken.nodes, node, taken.here + item.high, taken.may_open)
         may_open = taken.may_open - self._is_open(taken)
-        if may_open < 0 or self.follows.get(item.node, self.home) not in taken.nodes:
+        if may_open < 0 or self.follows.get(node, self.first.node) not in taken.nodes:
             return None
-        return _Taken(items, total, taken.nodes | {item.node}, item.node, item.high, may_open)
+        return _Taken(items, total, taken.nodes | {node}, node, item.high, may_open)
 
     def _is_open(self, taken: _Taken) -> bool:
         return (self.totals[taken.node] - taken.here) % self.wanted.size > self.wanted.more
@@ -116,11 +118,11 @@ class Sums(Struct, frozen=True, kw_only=True):
 
 def _follows(pool: Sequence[Item], home: int) -> dict[int, int]:
     """For each node but the first one's name the last one before whose items are of the same kinds."""
-    kinds: dict[int, list[object]] = {}
+    kinds: dict[int, list[int]] = {}
     for item in pool:
         if item.node != home:
             kinds.setdefault(item.node, []).append(item.kind)
-    last: dict[tuple[object, ...], int] = {}
+    last: dict[tuple[int, ...], int] = {}
     found = {}
     for node, own in kinds.items():
         key = tuple(own)

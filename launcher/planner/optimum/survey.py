@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, product
+
+from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps
 from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.ground import ALL, ENDLESS, Ground
-from launcher.planner.optimum.groups import Market
+from launcher.planner.optimum.ground import ENDLESS, Ground
+from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
-from launcher.planner.optimum.reserve import reservations
-from launcher.planner.optimum.stock import Regime, Stock, by_node, regime_of
+from launcher.planner.optimum.stock import Regime, Stock, reservations, summed
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
-# With more housekeeping CPUs than this on more areas than that, only some ways are followed.
-_MANY_CPUS = 9
-_MANY_AREAS = 16
-_FEW = 3
+# More than any placement costs.
+_ENDLESS_PRICE = (1 << (5 * FIELD)) - 1
 
 
 def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: Mapping[int, int]) -> Ground | None:
@@ -26,15 +27,19 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     `most` are the CPUs that capped nodes may give to vCPUs; with any, no guest core lies across nodes. None where the
     guest does not fit then.
     """
-    options = [reservations(area.histogram(), topology.threads, housekeeping) for area in areas]
-    stocks = by_node((area.node, own[0][0].stock) for area, own in zip(areas, options, strict=True))
-    narrow = housekeeping > _MANY_CPUS and len(areas) > _MANY_AREAS
+    threads = topology.threads
+    options = [reservations(area.histogram(), threads, housekeeping) for area in areas]
+    stocks: dict[int, Stock] = {}
+    for area, own in zip(areas, options, strict=True):
+        stocks[area.node] = summed((stocks.get(area.node, Stock()), own[0][0].stock))
     everything = tuple(range(len(areas)))
-    for caps in (caps for regime in Regime for caps in _caps_in(regime, stocks, most, topology.threads)):
-        offers = [
-            offers_of(i, options[i], caps.regimes[areas[i].node], topology.threads, is_narrow=narrow)
-            for i in everything
-        ]
+    together = _together(areas, topology, housekeeping)
+    all_caps = ((regime, caps) for regime in Regime for caps in _caps_in(regime, stocks, most, threads))
+    for caps, price in chain.from_iterable(
+        product([caps], [_ENDLESS_PRICE] if caps.most else together[regime]) for regime, caps in all_caps
+    ):
+        listed = (offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything)
+        offers = _within(list(listed), price | ((1 << FIELD) - 1))
         market = Market(
             offers=[without_areas(own) for own in offers],
             nodes=[area.node for area in areas],
@@ -42,14 +47,27 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
             housekeeping=housekeeping,
             areas=everything,
             effort=Effort(steps=ENDLESS),
-            few=_FEW if narrow else ALL,
+            price=price,
             caps=caps,
         )
-        whole = [offer for offer in market.group(everything) if offer.housekeeping == housekeeping]
+        whole = market.complete(market.group(everything))
         prices = [offer.price for offer in whole if offer.low <= topology.sockets <= offer.high]
         if prices and not (most and min(prices) >> (3 * FIELD)):
             return _ground(areas, market, offers, min(prices) | ((1 << FIELD) - 1))
     return None
+
+
+def _together(areas: Sequence[Area], topology: Topology, housekeeping: int) -> dict[Regime, list[int]]:
+    """List the prices to try: the least that there could be if all cores were of one area, then any; none: no room."""
+    histogram = sum((Counter(area.histogram()) for area in areas), Counter[int]())
+    options = reservations(dict(sorted(histogram.items())), topology.threads, housekeeping)
+    prices = {}
+    for regime in Regime:
+        offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads)
+        fitting = (o.price for o in offers if o.housekeeping == housekeeping and o.low <= topology.vcpus <= o.high)
+        least = min(fitting, default=None)
+        prices[regime] = [] if least is None else [least, _ENDLESS_PRICE]
+    return prices
 
 
 def _caps_in(regime: Regime, stocks: Mapping[int, Stock], most: Mapping[int, int], threads: int) -> Iterator[Caps]:
@@ -57,8 +75,9 @@ def _caps_in(regime: Regime, stocks: Mapping[int, Stock], most: Mapping[int, int
 
     Where that leaves the housekeeping no room, every node is in the guest's.
     """
-    binding = {node: most[node] for node in stocks if node in most and most[node] < _room_of(stocks[node], threads)}
-    own = {node: min(regime, regime_of(stocks[node], cpus // threads)) for node, cpus in binding.items()}
+    rooms = {node: stock.cpus(threads) // threads * threads for node, stock in stocks.items()}
+    binding = {node: most[node] for node in stocks if node in most and most[node] < rooms[node]}
+    own = {node: min(regime, _regime_of(stocks[node], cpus // threads)) for node, cpus in binding.items()}
     full = frozenset(node for node, of_node in own.items() if of_node < regime)
     regimes = dict.fromkeys(stocks, regime)
     yield Caps(most=binding, regimes=regimes | own, full=full)
@@ -66,13 +85,14 @@ def _caps_in(regime: Regime, stocks: Mapping[int, Stock], most: Mapping[int, int
         yield Caps(most=binding, regimes=regimes)
 
 
-def _room_of(stock: Stock, threads: int) -> int:
-    return threads * (stock.wholes + stock.looses // threads)
+def _regime_of(stock: Stock, guest_cores: int) -> Regime:
+    if guest_cores <= stock.whole:
+        return Regime.PLENTY
+    return Regime.BESIDE if guest_cores <= stock.wholes else Regime.SPLIT
 
 
 def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Offer]], price: int) -> Ground:
-    most = price & ((1 << (3 * FIELD)) - 1)
-    good = [[offer for offer in own if offer.price <= most] or own for own in market.offers]
+    good, offers = _within(market.offers, price), _within(offers, price)
     high = [max(offer.high for offer in own) for own in good]
     members = {
         node: [index for index, area in enumerate(areas) if area.node == node] for node in sorted(set(market.nodes))
@@ -84,23 +104,37 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     return Ground(
         areas=areas,
         market=market.with_fields(offers=offers, price=price),
-        plain=market.with_fields(price=price),
+        plain=replace(market, offers=good, price=price),
         low=low,
         high=high,
-        members=members,
+        of_node=members,
+        spare=spare,
         shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
         surplus=surplus,
     )
 
 
-def dislike(ground: Ground, load: Mapping[int, int]) -> None:
-    """Weigh ties for this many vCPUs on each node: housekeeping goes where most are."""
+def _within(offers: Sequence[Sequence[Offer]], price: int) -> list[list[Offer]]:
+    """Leave out what is dearer in terms 2 and 3 by itself."""
+    most = price & ((1 << (3 * FIELD)) - 1)
+    return [[offer for offer in own if offer.price <= most] for own in offers]
+
+
+def dislike(ground: Ground, rough: Settled) -> None:
+    """Weigh ties: housekeeping away from the node with most vCPUs is disliked, on the first areas, vCPUs on the last.
+
+    The vCPUs of each node are in proportion where several share sockets.
+    """
+    load: Counter[int] = Counter()
+    for group, sockets in rough.groups:
+        total = sum(ground.high[index] for index in group)
+        for index in group:
+            load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
     most = max(load.values())
     for market in (ground.market, ground.plain):
-        market.known.clear()
-        market.parts.clear()
+        market.forget()
         market.offers = [
-            [_weighed(offer, index, len(ground.areas), away=_is_away(ground, index, load, most)) for offer in own]
+            [_weighed(offer, index, ground, is_away=_is_away(ground, index, load, most)) for offer in own]
             for index, own in enumerate(market.offers)
         ]
 
@@ -110,7 +144,6 @@ def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> b
     return load.get(node, 0) < most and ground.caps.most.get(node) != 0
 
 
-def _weighed(offer: Offer, position: int, areas: int, *, away: bool) -> Offer:
-    """Dislike housekeeping away from the node with most vCPUs, then on the first areas, then vCPUs on the last."""
-    reserved = offer.housekeeping * (away << AWAY | (areas - position) << FIELD)
+def _weighed(offer: Offer, position: int, ground: Ground, *, is_away: bool) -> Offer:
+    reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
     return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))

@@ -16,20 +16,21 @@ from msgspec import Struct, field
 from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.planner.optimum.seating import GuestCore, GuestSocket
 from launcher.planner.optimum.shelf import Shelf
+from launcher.planner.optimum.stock import Stock
 from launcher.vmi.guest import Topology
 
 # The search recurses once for each guest core; with so many it would be too long anyway.
 _CORE_LIMIT = 64
 
-# What is left of an area: places for whole guest cores, the same beside housekeeping, loose CPUs, the same beside it.
-_Left = tuple[int, int, int, int]
-_State = tuple[_Left, ...]
+# What is left of each area.
+_State = tuple[Stock, ...]
 # One guest core: for each area touched its index and what is taken of it.
-_Seat = tuple[tuple[int, _Left], ...]
+_Seat = tuple[tuple[int, Stock], ...]
 # Tells whether these guest cores by node are wanted.
 Accepts = Callable[[Mapping[int, int]], bool]
 # Terms 1 to 6.
-_Terms = tuple[int, int, int, int, int, int]
+_Terms = tuple[int, ...]
+_NEVER: _Terms = (1 << 20, 0, 0, 0, 0, 0)
 
 
 def untangle(
@@ -40,13 +41,11 @@ def untangle(
     With `accepts` no guest core lies on two nodes, and the numbers of guest cores by node are such that it says yes;
     None where there are none.
     """
-    open_areas = sum(bool(shelf.loose or shelf.loose_beside) for shelf in shelves)
+    open_areas = sum(bool(shelf.stock.looses) for shelf in shelves)
     ways_to_split = comb(open_areas + topology.threads, topology.threads)
     if topology.sockets * topology.cores > _CORE_LIMIT or ways_to_split > effort.steps:
         raise TooLong
-    start = tuple(
-        (len(shelf.whole), len(shelf.whole_beside), len(shelf.loose), len(shelf.loose_beside)) for shelf in shelves
-    )
+    start = tuple(shelf.stock for shelf in shelves)
     search = _Search(shelves=shelves, topology=topology, start=start, effort=effort, accepts=accepts)
     terms, seats = search.best(start, 0, (), frozenset())
     return None if terms >= _NEVER else _taken(shelves, seats, topology)
@@ -85,37 +84,29 @@ class _Search(Struct):
                 continue
             self.effort.spend()
             now = areas | {index for index, _ in seat}
-            terms, rest = self.best(_without(state, seat), done + 1, seat, now)
-            yield self._added(terms, seat, areas, now), (seat, *rest)
+            rest, seats = self.best(_without(state, seat), done + 1, seat, now)
+            own = self._terms(seat, areas, now)
+            yield tuple(map(sum, zip(rest, own, strict=True))), (seat, *seats)
 
-    def _added(self, rest: _Terms, seat: _Seat, before: frozenset[int], now: frozenset[int]) -> _Terms:
-        across = self._is_across(seat)
-        split = not any(taken[0] or taken[1] for _, taken in seat)
-        beside = sum(taken[1] * self.topology.threads + taken[3] for _, taken in seat)
-        nodes = len(self._nodes(now)) - max(1, len(self._nodes(before)))
-        caches = len(self._caches(now)) - max(1, len(self._caches(before)))
-        return rest[0] + across, rest[1] + split, rest[2] + beside, rest[3] + nodes, rest[4], rest[5] + caches
+    def _terms(self, seat: _Seat, before: frozenset[int], now: frozenset[int]) -> _Terms:
+        split = not any(taken.wholes for _, taken in seat)
+        beside = sum(taken.whole_beside * self.topology.threads + taken.loose_beside for _, taken in seat)
+        nodes, caches = ((count - max(1, old)) for count, old in zip(self._used(now), self._used(before), strict=True))
+        return self._is_across(seat), split, beside, nodes, 0, caches
 
-    def _nodes(self, areas: frozenset[int]) -> set[int]:
-        return {self.shelves[index].node for index in areas}
-
-    def _caches(self, areas: frozenset[int]) -> set[int]:
-        return {self.shelves[index].cache for index in areas}
+    def _used(self, areas: frozenset[int]) -> tuple[int, int]:
+        """Count the nodes and the caches of areas."""
+        shelves = [self.shelves[index] for index in areas]
+        return len({shelf.node for shelf in shelves}), len({shelf.cache for shelf in shelves})
 
     def _end(self, state: _State) -> _Terms:
         """Count the nodes used in all."""
-        if self.accepts is not None and not self.accepts(self._cores_by_node(state)):
-            return _NEVER
-        used = frozenset(index for index, left in enumerate(state) if left != self.start[index])
-        return 0, 0, 0, 0, len(self._nodes(used)), 0
-
-    def _cores_by_node(self, state: _State) -> dict[int, int]:
-        """Count the guest cores of each node that has one; none of them lies on two nodes."""
         used: Counter[int] = Counter()
         for shelf, before, left in zip(self.shelves, self.start, state, strict=True):
-            wholes, looses = before[0] + before[1] - left[0] - left[1], before[2] + before[3] - left[2] - left[3]
-            used[shelf.node] += wholes * self.topology.threads + looses
-        return {node: cpus // self.topology.threads for node, cpus in used.items() if cpus}
+            used[shelf.node] += before.cpus(self.topology.threads) - left.cpus(self.topology.threads)
+        # With `accepts` none of the guest cores lies on two nodes.
+        cores = {node: cpus // self.topology.threads for node, cpus in used.items() if cpus}
+        return (0, 0, 0, 0, len(cores), 0) if self.accepts is None or self.accepts(cores) else _NEVER
 
     def _seats(self, state: _State) -> list[_Seat]:
         if state not in self.seats:
@@ -133,29 +124,24 @@ class _Search(Struct):
             yield ()
             return
         for index in range(first, len(state)):
-            quiet, beside = state[index][2:]
-            for count in range(1, min(threads, quiet + beside) + 1):
-                taken = min(count, quiet)
+            for count in range(1, min(threads, state[index].looses) + 1):
+                quiet = min(count, state[index].loose)
                 for rest in self._split_seats(state, index + 1, threads - count):
-                    yield ((index, (0, 0, taken, count - taken)), *rest)
-
-
-_NEVER: _Terms = (1 << 20, 0, 0, 0, 0, 0)
+                    yield ((index, Stock(loose=quiet, loose_beside=count - quiet)), *rest)
 
 
 def _whole_seats(state: _State) -> Iterator[_Seat]:
     for index, left in enumerate(state):
-        if left[0]:
-            yield ((index, (1, 0, 0, 0)),)
-        if left[1]:
-            yield ((index, (0, 1, 0, 0)),)
+        if left.whole:
+            yield ((index, Stock(whole=1)),)
+        if left.whole_beside:
+            yield ((index, Stock(whole_beside=1)),)
 
 
 def _without(state: _State, seat: _Seat) -> _State:
     left = list(state)
     for index, taken in seat:
-        w, x, y, z = left[index]
-        left[index] = (w - taken[0], x - taken[1], y - taken[2], z - taken[3])
+        left[index] = Stock(*(before - gone for before, gone in zip(left[index], taken, strict=True)))
     return tuple(left)
 
 
@@ -167,10 +153,11 @@ def _taken(shelves: Sequence[Shelf], seats: Sequence[_Seat], topology: Topology)
     cores: list[GuestCore] = []
     for seat in seats:
         core: GuestCore = ()
-        for index, (whole, whole_beside, loose, loose_beside) in seat:
-            places, places_beside, cpus, cpus_beside = supplies[index]
-            core += next(places) if whole else ()
-            core += next(places_beside) if whole_beside else ()
-            core += tuple(next(cpus) for _ in range(loose)) + tuple(next(cpus_beside) for _ in range(loose_beside))
+        for index, taken in seat:
+            whole, whole_beside, loose, loose_beside = supplies[index]
+            places = whole if taken.whole else whole_beside if taken.whole_beside else ()
+            core += next(iter(places), ())
+            core += tuple(next(loose) for _ in range(taken.loose))
+            core += tuple(next(loose_beside) for _ in range(taken.loose_beside))
         cores.append(core)
     return [tuple(cores[start : start + topology.cores]) for start in range(0, len(cores), topology.cores)]
