@@ -103,10 +103,8 @@ class States:
     def _seated(self, state: State, turn: Turn, core: Core, position: int) -> State:
         is_quiet = self._marks[position][1]
         node, cache, guest_cores = core.node, core.cache, core.guest_cores
-        core_nodes = state.core_nodes.union(cpu.node for cpu in turn.core)
-        socket_nodes = state.socket_nodes.union(cpu.node for cpu in turn.socket)
-        socket_caches = state.socket_caches.union(cpu.cache for cpu in turn.socket)
-        was_split = state.is_split or len({cpu.core for cpu in turn.core}) > 1
+        core_nodes, was_split = state.core_nodes | turn.core_nodes, state.is_split or turn.is_split
+        socket_nodes, socket_caches = state.socket_nodes | turn.socket_nodes, state.socket_caches | turn.socket_caches
         # Split it is as soon as the rest of the guest core does not find room beside this vCPU.
         has_room = len(core.free) >= turn.rest_of_core and (turn.guest_core in guest_cores or not core_nodes)
         price = (

@@ -30,12 +30,14 @@ class Vacancy(Struct, frozen=True, kw_only=True):
 
 
 class Turn(NamedTuple):
-    """The turn of a mover: what its guest core and socket keep, and how many movers of theirs come after it."""
+    """The turn of a mover: where kept vCPUs of its guest core and socket lie, and how many movers follow."""
 
     guest_core: int
     home: int | None
-    core: frozenset[CPU]
-    socket: frozenset[CPU]
+    core_nodes: frozenset[int]
+    is_split: bool
+    socket_nodes: frozenset[int]
+    socket_caches: frozenset[int]
     rest_of_core: int
     rest_of_socket: int
 
@@ -46,11 +48,15 @@ def turns(vacancy: Vacancy, topology: Topology) -> Iterator[Turn]:
     kept = vacancy.kept.items()
     for index, vcpu in enumerate(vacancy.movers):
         later = vacancy.movers[index + 1 :]
+        core = [cpu for other, cpu in kept if other // threads == vcpu // threads]
+        socket = [cpu for other, cpu in kept if other // size == vcpu // size]
         yield Turn(
             guest_core=vcpu // threads,
             home=vacancy.home_nodes.get(vcpu),
-            core=frozenset(cpu for other, cpu in kept if other // threads == vcpu // threads),
-            socket=frozenset(cpu for other, cpu in kept if other // size == vcpu // size),
+            core_nodes=frozenset(cpu.node for cpu in core),
+            is_split=len({cpu.core for cpu in core}) > 1,
+            socket_nodes=frozenset(cpu.node for cpu in socket),
+            socket_caches=frozenset(cpu.cache for cpu in socket),
             rest_of_core=sum(other // threads == vcpu // threads for other in later),
             rest_of_socket=sum(other // size == vcpu // size for other in later),
         )
