@@ -15,7 +15,7 @@ from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
 from launcher.hypervisor.protocol import Hypervisor, Machine
 from launcher.planner.model import Pinning
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.supervise.allowed import AllowedReader
 from launcher.supervise.assignment import Assignment, DriftPolicy
 from launcher.supervise.greeter import Visit

@@ -33,36 +33,25 @@ def least_terms(
     caches: Counter[int] = Counter()
     for (node, cache), size in areas.items():
         caches[cache] += size - (odd[node] if size == nodes[node] else 0)
-    across = _across(list(nodes.values()), topology, housekeeping)
-    crossings = _crossings(node_sizes, topology)
     cache_crossings = _crossings(list(caches.values()), topology)
     if len(areas) == len(caches):
         cache_crossings = max(cache_crossings, score.node_crossings)
     return (
-        across,
-        _split(free, topology, housekeeping),
+        _across(nodes.values(), topology, housekeeping),
+        _across(free, topology, housekeeping),
         _beside(free, topology, housekeeping),
-        crossings,
+        _crossings(node_sizes, topology),
         _fewest(node_sizes, topology.vcpus),
         cache_crossings,
     )
 
 
-def _across(nodes: Iterable[int], topology: Topology, housekeeping: int) -> int:
-    """Count the guest cores that the nodes cannot hold inside: housekeeping takes what is left over first."""
-    sizes, threads = list(nodes), topology.threads
+def _across(places: Iterable[int], topology: Topology, others: int) -> int:
+    """Count the guest cores that these places cannot hold inside: other CPUs take what is left over first."""
+    sizes, threads = list(places), topology.threads
     left_over = sum(size % threads for size in sizes)
-    inside = sum(size // threads for size in sizes) - _lost(housekeeping - left_over, threads)
-    return max(0, topology.sockets * topology.cores - inside)
-
-
-def _split(cores: Iterable[int], topology: Topology, housekeeping: int) -> int:
-    """Count the guest cores for which there is no place on one host core."""
-    return _across(cores, topology, housekeeping)
-
-
-def _lost(cpus: int, threads: int) -> int:
-    return -(-max(0, cpus) // threads)
+    lost = -(-max(0, others - left_over) // threads)
+    return max(0, topology.sockets * topology.cores + lost - sum(size // threads for size in sizes))
 
 
 def _beside(cores: Iterable[int], topology: Topology, housekeeping: int) -> int:

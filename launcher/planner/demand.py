@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 
@@ -31,16 +32,14 @@ class CPUDemand(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Return the sum in words: "4 vCPUs + 1 for the emulator + 2 for IOThreads"."""
         dedicated = "dedicated " if self.shared else ""
-        parts = [f"{self.vcpus} {dedicated}{'vCPU' if self.vcpus == 1 else 'vCPUs'}"]
-        if self.emulator:
-            parts.append(f"{self.emulator} for the emulator")
-        if self.pool_iothreads:
-            parts.append(f"{self.pool_iothreads} for IOThreads")
-        if self.shared:
-            parts.append(f"{self.shared} for the vCPUs that share")
-        if self.vhost:
-            parts.append(f"{self.vhost} for vhost")
-        return " + ".join(parts)
+        others = (
+            (self.emulator, "the emulator"),
+            (self.pool_iothreads, "IOThreads"),
+            (self.shared, "the vCPUs that share"),
+            (self.vhost, "vhost"),
+        )
+        vcpus = f"{self.vcpus} {dedicated}{'vCPU' if self.vcpus == 1 else 'vCPUs'}"
+        return " + ".join([vcpus, *(f"{count} for {what}" for count, what in others if count)])
 
 
 def cpu_demand(guest: Guest) -> CPUDemand:
@@ -54,13 +53,12 @@ def cpu_demand(guest: Guest) -> CPUDemand:
     if not guest.cpu.dedicated:
         return CPUDemand(vcpus=vcpus)
     pool = guest.io_threads.pool_count if guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL else 0
-    placed, shared = len(guest.cpu.placed_vcpus), guest.cpu.shared_cpus
-    vhost = guest.cpu.vhost_cpus
-    emulator = _emulator_cpus(guest, placed + pool + shared + vhost)
-    return CPUDemand(vcpus=placed, emulator=emulator, pool_iothreads=pool, shared=shared, vhost=vhost)
-
-
-def _emulator_cpus(guest: Guest, others: int) -> int:
+    demand = CPUDemand(
+        vcpus=len(guest.cpu.placed_vcpus),
+        pool_iothreads=pool,
+        shared=guest.cpu.shared_cpus,
+        vhost=guest.cpu.vhost_cpus,
+    )
     if not guest.cpu.isolate_emulator_thread:
-        return 0
-    return 2 if guest.cpu.emulator_even_parity and others % 2 == 0 else 1
+        return demand
+    return replace(demand, emulator=2 if guest.cpu.emulator_even_parity and demand.total % 2 == 0 else 1)

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
-from msgspec.structs import asdict
+from msgspec import Struct
+from msgspec.structs import asdict, fields
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Cell, IOThreadPin, Pinning, Proof, Reason, Score, SharedPin, VCPUPin
 
 T = TypeVar("T")
+S = TypeVar("S", bound=Struct)
 
-_PIN_FIELDS = VCPUPin.__struct_fields__
-_SCORE_FIELDS = Score.__struct_fields__
+_IN_WORDS = {
+    str: "a text",
+    int: "a whole number",
+    bool: "true or false",
+    list: "a list",
+    dict: "an object",
+}
 
 
 def to_json(pinning: Pinning) -> str:
@@ -50,21 +58,26 @@ def from_json(text: str) -> Pinning:
         raise _wrong("pinning", document, "a JSON object")
     return Pinning(
         cpuset=_cpus(document, "cpuset"),
-        source=_text(document, "source"),
-        vcpus=_each(document, "vcpus", _vcpu_pin),
+        source=_value(document, "source", str),
+        vcpus=_each(document, "vcpus", partial(_struct, VCPUPin)),
         emulator=_cpus(document, "emulator"),
-        iothreads=_iothreads(document),
+        iothreads=tuple(
+            IOThreadPin(iothread=number, cpus=cpus) for number, cpus in _by_id(document, "iothreads", "an IOThread")
+        ),
         cells=_each(document, "cells", _cell),
         housekeeping=_cpus(document, "housekeeping"),
         spare=_cpus(document, "spare"),
-        score=_score(document),
-        proof=_proof(document),
-        degraded=_flag(document, "degraded"),
+        score=None if _member(document, "score") is None else _struct(Score, document["score"]),
+        proof=None if _member(document, "proof") is None else _proof(document["proof"]),
+        degraded=_value(document, "degraded", bool),
         warnings=_each(document, "warnings", _line),
-        reasons=_each(document, "reasons", _reason),
-        shared=_shared(document),
-        # Likewise.
-        vhost=_cpus(document, "vhost") if "vhost" in document else CPUSet(),
+        reasons=_each(document, "reasons", partial(_struct, Reason)),
+        # A record of a launcher that knew of neither of these has no such key.
+        shared=tuple(
+            SharedPin(vcpu=number, cpus=cpus)
+            for number, cpus in _by_id({"shared_vcpus": {}} | document, "shared_vcpus", "a vCPU")
+        ),
+        vhost=_cpus({"vhost": ""} | document, "vhost"),
     )
 
 
@@ -78,8 +91,14 @@ def _cell_document(cell: Cell) -> dict[str, object]:
     }
 
 
+def _proof_document(proof: Proof | None) -> dict[str, object] | None:
+    if proof is None:
+        return None
+    return {"optimal": True} if proof.optimal else asdict(proof)
+
+
 def _member(document: object, key: str) -> object:
-    if not isinstance(document, Mapping) or key not in document:
+    if not isinstance(document, dict) or key not in document:
         raise ValueError(f"{key}: missing")
     value: object = document[key]
     return value
@@ -89,29 +108,16 @@ def _wrong(key: str, value: object, wanted: str) -> ValueError:
     return ValueError(f"{key}: {str(value)[:80]!r} is not {wanted}")
 
 
-def _text(document: object, key: str) -> str:
+def _value(document: object, key: str, kind: type[T]) -> T:
     value = _member(document, key)
-    if not isinstance(value, str):
-        raise _wrong(key, value, "a text")
-    return value
-
-
-def _number(document: object, key: str) -> int:
-    value = _member(document, key)
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise _wrong(key, value, "a whole number")
-    return value
-
-
-def _flag(document: object, key: str) -> bool:
-    value = _member(document, key)
-    if not isinstance(value, bool):
-        raise _wrong(key, value, "true or false")
+    # True is an int, too.
+    if not isinstance(value, kind) or type(value) is not kind:
+        raise _wrong(key, value, _IN_WORDS[kind])
     return value
 
 
 def _cpus(document: object, key: str) -> CPUSet:
-    text = _text(document, key)
+    text = _value(document, key, str)
     try:
         return CPUSet.parse(text)
     except ValueError as error:
@@ -119,53 +125,37 @@ def _cpus(document: object, key: str) -> CPUSet:
 
 
 def _each(document: object, key: str, read: Callable[[object], T]) -> tuple[T, ...]:
-    value = _member(document, key)
-    if not isinstance(value, list):
-        raise _wrong(key, value, "a list")
+    entries = _value(document, key, list)
     try:
-        return tuple(read(entry) for entry in value)
+        return tuple(read(entry) for entry in entries)
     except ValueError as error:
         raise ValueError(f"{key}: {error}") from error
 
 
+def _by_id(document: object, key: str, what: str) -> list[tuple[int, CPUSet]]:
+    """Read an object whose keys are ids, each with its CPUs."""
+    pins = _value(document, key, dict)
+    wrong = next((number for number in pins if not (number.isascii() and number.isdigit())), None)
+    if wrong is not None:
+        raise ValueError(f"{key}: {wrong!r} is not {what} id")
+    return [(int(number), _cpus(pins, number)) for number in pins]
+
+
+def _struct(struct: type[S], value: object) -> S:
+    """Read a value that is its fields, each of a plain type."""
+    return struct(**{field.name: _value(value, field.name, field.type) for field in fields(struct)})
+
+
 def _line(value: object) -> str:
-    if not isinstance(value, str):
-        raise _wrong("entry", value, "a text")
-    return value
-
-
-def _vcpu_pin(value: object) -> VCPUPin:
-    numbers = {key: _number(value, key) for key in _PIN_FIELDS}
-    return VCPUPin(**numbers)
-
-
-def _iothreads(document: object) -> tuple[IOThreadPin, ...]:
-    value = _member(document, "iothreads")
-    if not isinstance(value, Mapping):
-        raise _wrong("iothreads", value, "an object")
-    return tuple(IOThreadPin(iothread=_identifier(key), cpus=_cpus(value, key)) for key in value)
-
-
-def _shared(document: Mapping[str, object]) -> tuple[SharedPin, ...]:
-    """Read the vCPUs that share; a record of a launcher that knew of none has no such key."""
-    value = document.get("shared_vcpus", {})
-    if not isinstance(value, Mapping):
-        raise _wrong("shared_vcpus", value, "an object")
-    return tuple(SharedPin(vcpu=_identifier(key, "shared_vcpus"), cpus=_cpus(value, key)) for key in value)
-
-
-def _identifier(key: str, where: str = "iothreads") -> int:
-    if not (key.isascii() and key.isdigit()):
-        raise ValueError(f"{where}: {key!r} is not {'an IOThread' if where == 'iothreads' else 'a vCPU'} id")
-    return int(key)
+    return _value({"entry": value}, "entry", str)
 
 
 def _cell(value: object) -> Cell:
     return Cell(
-        cell=_number(value, "cell"),
-        node=_number(value, "node"),
+        cell=_value(value, "cell", int),
+        node=_value(value, "node", int),
         vcpus=_cpus(value, "vcpus"),
-        memory_bytes=_number(value, "memory_bytes"),
+        memory_bytes=_value(value, "memory_bytes", int),
         distances=_each(value, "distances", _pair),
     )
 
@@ -176,28 +166,7 @@ def _pair(value: object) -> tuple[int, int]:
     raise _wrong("entry", value, "a pair of cell and distance")
 
 
-def _score(document: object) -> Score | None:
-    value = _member(document, "score")
-    if value is None:
-        return None
-    terms = {key: _number(value, key) for key in _SCORE_FIELDS}
-    return Score(**terms)
-
-
-def _proof_document(proof: Proof | None) -> dict[str, object] | None:
-    if proof is None:
-        return None
-    return {"optimal": True} if proof.optimal else asdict(proof)
-
-
-def _proof(document: object) -> Proof | None:
-    value = _member(document, "proof")
-    if value is None:
-        return None
-    if _flag(value, "optimal"):
+def _proof(value: object) -> Proof:
+    if _value(value, "optimal", bool):
         return Proof(optimal=True)
-    return Proof(optimal=False, term=_text(value, "term"), at_most_off_by=_number(value, "at_most_off_by"))
-
-
-def _reason(value: object) -> Reason:
-    return Reason(thread=_text(value, "thread"), text=_text(value, "text"))
+    return Proof(optimal=False, term=_value(value, "term", str), at_most_off_by=_value(value, "at_most_off_by", int))

@@ -2,55 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from launcher.cpuset import CPUSet
-from launcher.host.model import CPU, Host
+from launcher.host.model import CPU
 from launcher.planner.model import Reason, Score
-from launcher.planner.ownership import Ownership, demand_over
+from launcher.planner.ownership import Ownership
 from launcher.planner.refusal import parity_advice
 from launcher.planner.roles import Roles
+from launcher.planner.setting import Setting
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 
 if TYPE_CHECKING:
     from launcher.planner.optimum.placement import Placement
 
-# A cpuset that is the guest's own as a whole.
-_UNDIVIDED = Ownership(own=CPUSet())
 
-
-def explain(
-    guest: Guest,
-    host: Host,
-    usable: Sequence[CPU],
-    placement: Placement,
-    roles: Roles,
-    *,
-    ownership: Ownership = _UNDIVIDED,
-) -> tuple[Reason, ...]:
+def explain(setting: Setting, placement: Placement, roles: Roles) -> tuple[Reason, ...]:
     """Give one sentence for the whole and one for each thread; every one states facts of this placement."""
-    occupied = _occupied(guest, placement)
     reasons = [Reason(thread="placement", text=score_in_words(placement.score))]
-    advice = parity_advice(host, demand_over(guest, ownership.common))
+    advice = parity_advice(setting.host, setting.demand)
     if advice:
         reasons.append(Reason(thread="placement", text=advice))
-    reasons += _vcpu_reasons(guest, placement, _by_core(usable), occupied)
-    return (*reasons, *explain_roles(guest, usable, placement, roles, ownership=ownership))
+    return (*reasons, *_vcpu_reasons(setting, placement), *explain_roles(setting, placement, roles))
 
 
-def explain_roles(
-    guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles, *, ownership: Ownership = _UNDIVIDED
-) -> tuple[Reason, ...]:
+def explain_roles(setting: Setting, placement: Placement, roles: Roles) -> tuple[Reason, ...]:
     """Give one sentence for the emulator and one for each IOThread."""
+    ownership = setting.ownership
     if ownership.common and roles.emulator <= ownership.common:
         text = f"{_cpus(roles.emulator)}, not of the guest's own by {ownership.source}"
     else:
-        text = _emulator_reason(guest, usable, placement, roles, _occupied(guest, placement))
+        text = _emulator_reason(setting, placement, roles)
     return (
         *_shared_reasons(placement, roles, ownership),
         Reason(thread="emulator", text=text),
-        *_iothread_reasons(guest, placement, roles, ownership),
+        *_iothread_reasons(setting, placement, roles),
         *([Reason(thread="vhost", text=f"{_cpus(roles.vhost)} for vhost's threads alone")] if roles.vhost else []),
     )
 
@@ -86,17 +74,12 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _by_core(usable: Iterable[CPU]) -> Mapping[int, list[CPU]]:
-    cores: dict[int, list[CPU]] = {}
-    for cpu in usable:
-        cores.setdefault(cpu.core, []).append(cpu)
-    return cores
-
-
-def _vcpu_reasons(
-    guest: Guest, placement: Placement, cores: Mapping[int, Sequence[CPU]], occupied: Mapping[int, str]
-) -> Iterator[Reason]:
+def _vcpu_reasons(setting: Setting, placement: Placement) -> Iterator[Reason]:
+    guest, occupied = setting.guest, _occupied(setting.guest, placement)
     threads, ids = guest.cpu.topology.threads, guest.cpu.placed_vcpus
+    cores: dict[int, list[CPU]] = defaultdict(list)
+    for cpu in setting.usable:
+        cores[cpu.core].append(cpu)
     reserved = {cpu.core: cpu.cpu for cpu in placement.housekeeping}
     for start in range(0, len(placement.vcpus), threads):
         members = placement.vcpus[start : start + threads]
@@ -138,11 +121,11 @@ def _alone_or_not(cpu: CPU, siblings: Sequence[CPU], occupied: Mapping[int, str]
     return f"on {place}, which no other vCPU uses"
 
 
-def _emulator_reason(
-    guest: Guest, usable: Sequence[CPU], placement: Placement, roles: Roles, occupied: Mapping[int, str]
-) -> str:
-    listed = _cpus(roles.emulator)
-    if guest.cpu.isolate_emulator_thread and roles.emulator <= CPUSet.of(cpu.cpu for cpu in placement.housekeeping):
+def _emulator_reason(setting: Setting, placement: Placement, roles: Roles) -> str:
+    usable, occupied, listed = setting.usable, _occupied(setting.guest, placement), _cpus(roles.emulator)
+    if setting.guest.cpu.isolate_emulator_thread and roles.emulator <= CPUSet.of(
+        cpu.cpu for cpu in placement.housekeeping
+    ):
         return (
             f"{listed} to the emulator alone (isolateEmulatorThread): {_neighbours(roles.emulator, usable, occupied)}"
         )
@@ -172,7 +155,8 @@ def _neighbours(cpus: CPUSet, usable: Sequence[CPU], occupied: Mapping[int, str]
     return "no vCPU is on its core"
 
 
-def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles, ownership: Ownership) -> Iterator[Reason]:
+def _iothread_reasons(setting: Setting, placement: Placement, roles: Roles) -> Iterator[Reason]:
+    guest = setting.guest
     pool = guest.io_threads.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL
     reserved = CPUSet.of(cpu.cpu for cpu in placement.housekeeping)
     for pin in roles.iothreads:
@@ -180,7 +164,7 @@ def _iothread_reasons(guest: Guest, placement: Placement, roles: Roles, ownershi
             text = f"{_cpus(pin.cpus)} of its own, out of the supplemental pool's"
         elif pool:
             text = f"{_cpus(pin.cpus)}, as the emulator: the cpuset has no CPU left for the supplemental pool"
-        elif pin.cpus <= ownership.common:
+        elif pin.cpus <= setting.ownership.common:
             text = f"{_cpus(pin.cpus)}, as the emulator: not of the guest's own CPUs"
         elif guest.cpu.isolate_emulator_thread:
             text = f"{_cpus(pin.cpus)}, the emulator's: an isolated emulator takes the IOThreads with it"

@@ -26,23 +26,18 @@ class Terrain(Struct, frozen=True, kw_only=True):
     quiet: CPUSet = CPUSet()
 
 
-def quiet_cpus(host: Host, allowed: AllowedCPUs) -> CPUSet:
-    """Return the CPUs that the kernel's parameters or a control group have made quiet."""
-    return host.isolated | host.nohz_full | allowed.bounds.isolated
-
-
 def quiet_ones(cpus: Sequence[CPU], quiet: CPUSet, vcpus: int) -> list[CPU]:
     """Return the quiet CPUs among these where they are some of them, not all, and enough; else none."""
     found = [cpu for cpu in cpus if cpu.cpu in quiet]
     return found if vcpus <= len(found) < len(cpus) else []
 
 
-def terrain_of(guest: GuestCPU, vcpus: Sequence[CPU], host: Host, allowed: AllowedCPUs) -> Terrain:
-    """Find the CPUs of realtime vCPUs, and those that the kernel or a control group has made quiet."""
+def terrain_of(guest: GuestCPU, vcpus: Sequence[CPU], quiet: CPUSet) -> Terrain:
+    """Find the CPUs of realtime vCPUs beside those that are quiet."""
     realtime = guest.realtime_vcpus or frozenset()
     return Terrain(
         realtime=CPUSet.of(cpu.cpu for vcpu, cpu in zip(guest.placed_vcpus, vcpus, strict=True) if vcpu in realtime),
-        quiet=quiet_cpus(host, allowed),
+        quiet=quiet,
     )
 
 
@@ -119,10 +114,10 @@ def unquiet(vcpus: Sequence[CPU], own: Sequence[CPU], quiet: CPUSet, ids: Sequen
         )
 
 
-def beside_vcpus(pinning: Pinning, terrain: Terrain) -> Iterator[str]:
+def beside_vcpus(pinning: Pinning, quiet: CPUSet) -> Iterator[str]:
     """Warn where QEMU's own threads stay on the CPU of one vCPU: all CPUs are isolated and none is left over."""
     carried = [pin for pin in pinning.vcpus if CPUSet.of((pin.cpu,)) == pinning.emulator]
-    if carried and len(pinning.vcpus) > 1 and pinning.emulator <= terrain.quiet and not pinning.degraded:
+    if carried and len(pinning.vcpus) > 1 and pinning.emulator <= quiet and not pinning.degraded:
         yield (
             f"QEMU's main loop stays on CPU {pinning.emulator}, beside vCPU {carried[0].vcpu}: all CPUs of the cpuset "
             f"that it may use are isolated and none is left over: set {_ISOLATE}"

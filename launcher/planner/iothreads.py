@@ -6,7 +6,7 @@ from itertools import cycle
 
 from msgspec import Struct
 
-from launcher.vmi.guest import Disk, DiskBus, Guest, IOThreadsPolicy
+from launcher.vmi.guest import DiskBus, Guest, IOThreadsPolicy
 
 
 class DiskIOThreads(Struct, frozen=True, kw_only=True):
@@ -41,29 +41,23 @@ def lay_out_iothreads(guest: Guest) -> IOThreadLayout:
     every disk that is not dedicated counts as an "other disk", whatever its bus, but only virtio disks are given a
     thread. No thread exists unless a policy is set or a disk asks for a dedicated one.
     """
-    demand = guest.io_threads
+    demand, dedicated_count = guest.io_threads, sum(disk.dedicated_iothread for disk in guest.disks)
+    virtio = [disk for disk in guest.disks if disk.bus is DiskBus.VIRTIO]
     if demand.policy is IOThreadsPolicy.SUPPLEMENTAL_POOL:
-        return _pool_layout(guest, demand.pool_count)
-    dedicated_count = sum(disk.dedicated_iothread for disk in guest.disks)
+        pool = tuple(range(1, demand.pool_count + 1))
+        return IOThreadLayout(pool=pool, disks=tuple(DiskIOThreads(disk=disk.name, iothreads=pool) for disk in virtio))
     if demand.policy is None and not dedicated_count:
         return IOThreadLayout()
-    shared_count = _shared_count(guest, dedicated_count)
-    shared = tuple(range(1, shared_count + 1))
-    dedicated = tuple(range(shared_count + 1, shared_count + dedicated_count + 1))
-    return IOThreadLayout(shared=shared, dedicated=dedicated, disks=_deal(guest, shared, dedicated))
-
-
-def _pool_layout(guest: Guest, count: int) -> IOThreadLayout:
-    pool = tuple(range(1, count + 1))
-    disks = tuple(DiskIOThreads(disk=disk.name, iothreads=pool) for disk in _virtio(guest))
-    return IOThreadLayout(pool=pool, disks=disks)
-
-
-def _shared_count(guest: Guest, dedicated_count: int) -> int:
-    others = len(guest.disks) - dedicated_count
     # KubeVirt adds a shared thread, too, where more dedicated disks than the limit are all there are. It would serve
     # nothing: without another disk there is no shared thread, and the dedicated ones are numbered from 1.
-    return min(others, max(_limit(guest) - dedicated_count, 1))
+    shared_count = min(len(guest.disks) - dedicated_count, max(_limit(guest) - dedicated_count, 1))
+    shared = tuple(range(1, shared_count + 1))
+    dedicated = tuple(range(shared_count + 1, shared_count + dedicated_count + 1))
+    turns, own = cycle(shared), iter(dedicated)
+    disks = tuple(
+        DiskIOThreads(disk=disk.name, iothreads=(next(own if disk.dedicated_iothread else turns),)) for disk in virtio
+    )
+    return IOThreadLayout(shared=shared, dedicated=dedicated, disks=disks)
 
 
 def _limit(guest: Guest) -> int:
@@ -71,15 +65,3 @@ def _limit(guest: Guest) -> int:
     if guest.io_threads.policy is not IOThreadsPolicy.AUTO or guest.cpu.isolate_emulator_thread:
         return 1
     return 2 * guest.io_threads.cpu_count
-
-
-def _deal(guest: Guest, shared: tuple[int, ...], dedicated: tuple[int, ...]) -> tuple[DiskIOThreads, ...]:
-    next_shared, next_dedicated = cycle(shared), iter(dedicated)
-    return tuple(
-        DiskIOThreads(disk=disk.name, iothreads=(next(next_dedicated if disk.dedicated_iothread else next_shared),))
-        for disk in _virtio(guest)
-    )
-
-
-def _virtio(guest: Guest) -> tuple[Disk, ...]:
-    return tuple(disk for disk in guest.disks if disk.bus is DiskBus.VIRTIO)

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from msgspec.structs import replace
-
 from launcher.cpuset import CPUSet
-from launcher.errors import HostError
 from launcher.host.model import CPU, AllowedCPUs, Host
+from launcher.planner.assembly import assemble
 from launcher.planner.backing import backed_host, backing_of, far_from_memory
 from launcher.planner.bounds import least_terms
-from launcher.planner.cells import cores_backed
-from launcher.planner.demand import CPUDemand, cpu_demand
+from launcher.planner.cells.cells import cores_backed
+from launcher.planner.cells.pages import check_huge_pages, check_page_limit, check_page_size
+from launcher.planner.demand import CPUDemand
 from launcher.planner.explain import explain
-from launcher.planner.floating import beside_vcpus, quiet_cpus, quiet_ones, starving, stuck, terrain_of, unquiet
+from launcher.planner.floating import quiet_ones, stuck
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.locality import memory_reasons, remote_memory
-from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, SharedPin, VCPUPin
-from launcher.planner.ownership import check_owners, demand_over, ownership_of
-from launcher.planner.pages import check_huge_pages, check_page_limit, check_page_size
+from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, SharedPin
+from launcher.planner.ownership import check_owners
 from launcher.planner.refusal import too_few_cpus
 from launcher.planner.roles import assign_roles
+from launcher.planner.setting import Setting, setting_of
 from launcher.planner.terms import proof_explained, proof_of
 from launcher.planner.warn import hidden_from_guest, throttled
 from launcher.vmi.guest import Guest
@@ -48,115 +47,57 @@ def plan(
     under NUMA passthrough a node's CPUs), or the free huge pages, do not suffice.
     """
     check_owners(allowed)
-    usable, backing = usable_cpus(host, allowed), backing_of(host, allowed)
-    ownership = ownership_of(allowed)
-    demand = demand_over(guest, ownership.common)
-    own = tuple(cpu for cpu in usable if cpu.cpu in ownership.own)
+    setting, backing = setting_of(guest, host, allowed), backing_of(host, allowed)
+    own, demand, quiet = setting.own, setting.demand, setting.quiet
     if guest.cpu.dedicated and len(own) < demand.total:
-        raise too_few_cpus(host, allowed, demand, ownership)
+        raise too_few_cpus(host, allowed, demand, setting.ownership)
     check_page_limit(guest.memory, allowed)
     if guest.cpu.numa_passthrough:
         check_page_size(guest.memory, host)
         # 40 modules that a guest without CPUs of its own does not wait for.
-        from launcher.planner.passthrough import place_in_quiet_cells  # noqa: PLC0415
+        from launcher.planner.cells.passthrough import place_in_quiet_cells  # noqa: PLC0415
 
-        placement, cells = place_in_quiet_cells(
-            guest, backed_host(host, backing), own, demand, backing, quiet=quiet_cpus(host, allowed)
-        )
+        placement, cells = place_in_quiet_cells(guest, backed_host(host, backing), own, demand, backing, quiet=quiet)
         check_huge_pages(guest.memory, host, backing, is_bound=True)
-        return assemble(guest, host, allowed, placement, cells, shows_threads=shows_threads)
+        return _explained(setting, placement, cells, shows_threads=shows_threads)
     check_huge_pages(guest.memory, host, backing)
     if not guest.cpu.dedicated:
-        return share(guest, host, allowed)
+        return share(setting)
     from launcher.planner.preferred import place_near  # noqa: PLC0415 - likewise
 
-    placement = place_near(
-        own, guest.cpu.placed_topology, demand.housekeeping, backing, device_nodes, quiet=quiet_cpus(host, allowed)
-    )
-    return assemble(guest, host, allowed, placement, shows_threads=shows_threads)
+    topology = guest.cpu.placed_topology
+    placement = place_near(own, topology, demand.housekeeping, backing, device_nodes, quiet=quiet)
+    return _explained(setting, placement, (), shows_threads=shows_threads)
 
 
-def usable_cpus(host: Host, allowed: AllowedCPUs) -> tuple[CPU, ...]:
-    """Return the CPUs of the cpuset that are online, ascending; raises HostError where there is none."""
-    if not allowed.cpus:
-        raise HostError(f"{allowed.source}: the cpuset is empty; the container needs at least one CPU")
-    usable = tuple(sorted((cpu for cpu in host.cpus if cpu.cpu in allowed.cpus), key=lambda cpu: cpu.cpu))
-    if not usable:
-        raise HostError(f"{allowed.source}: none of the CPUs {allowed.cpus} is online, online are {host.online}")
-    return usable
-
-
-def absent_warnings(host: Host, allowed: AllowedCPUs) -> tuple[str, ...]:
-    """Say which CPUs of the cpuset are left out because they are not online."""
-    absent = allowed.cpus - host.online
-    if not absent:
-        return ()
-    return (f"{allowed.source}: CPUs {absent} are not online on this host and are left out",)
-
-
-def assemble(
-    guest: Guest,
-    host: Host,
-    allowed: AllowedCPUs,
-    placement: Placement,
-    cells: tuple[Cell, ...] = (),
-    *,
-    shows_threads: bool = True,
-) -> Pinning:
-    """Give the other threads their CPUs and put everything together, with reasons and warnings."""
-    usable, ownership = usable_cpus(host, allowed), ownership_of(allowed)
-    demand = demand_over(guest, ownership.common)
-    terrain = terrain_of(guest.cpu, placement.vcpus, host, allowed)
-    roles = assign_roles(
-        usable,
-        frozenset(placement.vcpus),
-        placement.housekeeping,
-        demand,
-        lay_out_iothreads(guest),
-        terrain=terrain,
-        common=ownership.common,
-        sharing=sorted(guest.cpu.shared_vcpus),
-    )
-    ids = guest.cpu.placed_vcpus
-    own = tuple(cpu for cpu in usable if cpu.cpu in ownership.own)
-    quiet, backing = quiet_cpus(host, allowed), backing_of(host, allowed)
+def _explained(setting: Setting, placement: Placement, cells: tuple[Cell, ...], *, shows_threads: bool) -> Pinning:
+    """Put everything together, with reasons and warnings."""
+    guest, host, own, vcpus = setting.guest, setting.host, setting.own, placement.vcpus
+    roles, backing = assign_roles(setting, placement), backing_of(host, setting.allowed)
     most_cores = cores_backed(guest, host, own) if cells else None
-    least = least_terms(own, guest.cpu.placed_topology, demand.housekeeping, placement.score, most_cores)
-    proof = proof_of(placement.score, least, placement.sure)
-    first, *others = explain(guest, host, usable, placement, roles, ownership=ownership)
+    least = least_terms(own, guest.cpu.placed_topology, setting.demand.housekeeping, placement.score, most_cores)
+    first, *others = explain(setting, placement, roles)
     how = proof_explained(placement.score, least, placement.sure)
-    pinning = Pinning(
-        cpuset=CPUSet.of(cpu.cpu for cpu in usable),
-        source=allowed.source,
-        vcpus=vcpu_pins(placement.vcpus, ids),
-        emulator=roles.emulator,
-        iothreads=roles.iothreads,
+    return assemble(
+        setting,
+        placement,
+        roles,
         cells=cells,
-        housekeeping=CPUSet.of(cpu.cpu for cpu in placement.housekeeping),
-        spare=roles.spare,
-        score=placement.score,
-        proof=proof,
+        proof=proof_of(placement.score, least, placement.sure),
         warnings=(
-            *allowed.warnings,
-            *absent_warnings(host, allowed),
-            *hidden_from_guest(guest.cpu, placement.vcpus, host, shows_threads=shows_threads),
-            *far_from_memory(placement.vcpus, backing, ids),
-            *remote_memory(guest, placement.vcpus, cells, host, backing),
-            *throttled(allowed, demand),
-            *unquiet(placement.vcpus, own, quiet, ids),
+            *hidden_from_guest(guest.cpu, vcpus, host, shows_threads=shows_threads),
+            *far_from_memory(vcpus, backing, guest.cpu.placed_vcpus),
+            *remote_memory(guest, vcpus, cells, host, backing),
+            *throttled(setting.allowed, setting.demand),
         ),
         reasons=(
             first,
             Reason(thread="placement", text=how),
-            *_quiet_reasons(own, quiet, demand),
-            *memory_reasons(placement.vcpus, cells),
+            *_quiet_reasons(own, setting.quiet, setting.demand),
+            *memory_reasons(vcpus, cells),
             *others,
         ),
-        shared=roles.shared,
-        vhost=roles.vhost,
     )
-    held_up = (*starving(guest, pinning), *beside_vcpus(pinning, terrain))
-    return replace(pinning, warnings=(*pinning.warnings, *held_up))
 
 
 def _quiet_reasons(own: Sequence[CPU], quiet: CPUSet, demand: CPUDemand) -> Iterator[Reason]:
@@ -167,22 +108,14 @@ def _quiet_reasons(own: Sequence[CPU], quiet: CPUSet, demand: CPUDemand) -> Iter
         yield Reason(thread="placement", text=text)
 
 
-def vcpu_pins(cpus: Sequence[CPU], vcpus: Sequence[int]) -> tuple[VCPUPin, ...]:
-    """Pin the i-th of these vCPUs to the i-th CPU."""
-    return tuple(
-        VCPUPin(vcpu=vcpu, cpu=cpu.cpu, core=cpu.core, socket=cpu.socket, node=cpu.node)
-        for vcpu, cpu in zip(vcpus, cpus, strict=True)
-    )
-
-
-def share(guest: Guest, host: Host, allowed: AllowedCPUs) -> Pinning:
+def share(setting: Setting) -> Pinning:
     """Let every thread float: the guest asks for no CPUs of its own.
 
     On the whole cpuset, but for CPUs between which the kernel moves no thread, where there are others; and where some
     are shared with others by the node's word, vCPUs on the guest's own, all else on the shared ones.
     """
-    cpus = CPUSet.of(cpu.cpu for cpu in usable_cpus(host, allowed))
-    common = ownership_of(allowed).common & cpus
+    guest, host, allowed, cpus = setting.guest, setting.host, setting.allowed, setting.cpuset
+    common = setting.ownership.common & cpus
     moving = cpus - (host.isolated | allowed.bounds.isolated)
     vcpus = _floor(cpus - common, moving) or _floor(cpus, moving)
     others = _floor(common, moving) or vcpus
@@ -196,10 +129,9 @@ def share(guest: Guest, host: Host, allowed: AllowedCPUs) -> Pinning:
         shared=tuple(SharedPin(vcpu=vcpu, cpus=vcpus) for vcpu in range(guest.cpu.topology.vcpus if apart else 0)),
         spare=cpus - vcpus - others,
         warnings=(
-            *allowed.warnings,
-            *absent_warnings(host, allowed),
+            *setting.warnings,
             *stuck(guest, cpus, host, allowed),
-            *throttled(allowed, cpu_demand(guest)),
+            *throttled(allowed, setting.demand),
         ),
         reasons=(Reason(thread="placement", text=_floating_in_words(cpus, vcpus, others)),),
     )

@@ -18,11 +18,9 @@ from launcher.planner.floating import quiet_ones
 from launcher.planner.optimum.placement import Placement, place, scored
 from launcher.vmi.guest import Topology
 
-_NONE = CPUSet()
-
 
 def place_preferring(
-    cpus: Sequence[CPU], topology: Topology, housekeeping: int, backing: Backing, *, quiet: CPUSet = _NONE
+    cpus: Sequence[CPU], topology: Topology, housekeeping: int, backing: Backing, *, quiet: CPUSet
 ) -> Placement:
     """Place as `place` does, the vCPUs on backed nodes, quiet CPUs and one kind of core where these have CPUs enough.
 
@@ -33,13 +31,12 @@ def place_preferring(
     if len(preferred) < topology.vcpus:
         preferred = list(cpus)
     preferred = quiet_ones(preferred, quiet, topology.vcpus) or preferred
-    kinds = sorted({cpu.kind for cpu in preferred})
-    choices = [[cpu for cpu in preferred if cpu.kind == kind] for kind in kinds] if len(kinds) > 1 else []
-    found = [_placed(cpus, choice, topology, housekeeping) for choice in (*choices, preferred)]
-    fitting = [placement for placement in found[: len(choices)] if placement is not None]
+    kinds = [[cpu for cpu in preferred if cpu.kind == kind] for kind in sorted({cpu.kind for cpu in preferred})]
+    placed = [_placed(cpus, chosen, topology, housekeeping) for chosen in kinds]
+    fitting = [placement for placement in placed if placement is not None]
     if fitting:
         return min(fitting, key=lambda placement: placement.score)
-    return found[-1] or place(cpus, topology, housekeeping)
+    return _placed(cpus, preferred, topology, housekeeping) or place(cpus, topology, housekeeping)
 
 
 def place_near(
@@ -49,7 +46,7 @@ def place_near(
     backing: Backing,
     nodes: Collection[int],
     *,
-    quiet: CPUSet = _NONE,
+    quiet: CPUSet,
 ) -> Placement:
     """Place as `place_preferring` does, the vCPUs on these nodes, the guest's devices', where that costs no term.
 

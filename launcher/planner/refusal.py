@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from launcher.cpuset import CPUSet
@@ -48,19 +49,12 @@ def parity_advice(host: Host, demand: CPUDemand) -> str | None:
     The kubelet's static CPU manager with `full-pcpus-only` fails a container whose CPUs are not a multiple of the
     threads per core (SMTAlignmentError).
     """
-    if demand.total % 2 == 0 or demand.emulator != 1 or not _has_two_threads(host.cpus):
+    if demand.total % 2 == 0 or demand.emulator != 1 or 2 not in Counter(cpu.core for cpu in host.cpus).values():
         return None
     return (
         f"a kubelet with full-pcpus-only refuses {demand.total} CPUs (whole cores of 2): there, add the annotation "
         f"{PARITY_ANNOTATION} and request limits.cpu: {demand.total + 1}"
     )
-
-
-def _has_two_threads(cpus: Iterable[CPU]) -> bool:
-    # Only for what is refused.
-    from launcher.planner.optimum.supply import free_cores  # noqa: PLC0415
-
-    return any(len(core.cpus) == 2 for core in free_cores(cpus))
 
 
 def cores_across_nodes(guest: Guest, cpus: Iterable[CPU], demand: CPUDemand) -> DoesNotFit:

@@ -11,7 +11,7 @@ from launcher.planner.model import Proof, Score
 
 
 class Term(Struct, frozen=True, kw_only=True):
-    """One term: its field of the score, its name, and what one of it is in a sentence."""
+    """One term: its field of the score, and its name."""
 
     field: str
     name: str

@@ -11,9 +11,9 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, Host, HugePages, Node
 from launcher.planner.backing import Backing
+from launcher.planner.cells.passthrough import place_in_cells
 from launcher.planner.demand import CPUDemand
 from launcher.planner.optimum.placement import Placement
-from launcher.planner.passthrough import place_in_cells
 from launcher.vmi.guest import Guest, GuestMemory, Topology
 from tests.planner.cases import Case
 from tests.planner.guests import a_guest

@@ -10,7 +10,7 @@ from launcher.errors import DoesNotFit, HostError
 from launcher.host.model import AllowedCPUs, Bounds, Host
 from launcher.host.synthetic import parse_synthetic
 from launcher.planner.plan import plan
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.vmi.guest import GuestMemory
 from tests.planner.guests import GIB, MIB, a_guest, a_host, allow
 

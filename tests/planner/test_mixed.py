@@ -13,7 +13,7 @@ from launcher.host.model import AllowedCPUs, Owners, ToldCPUs
 from launcher.planner.document import from_json, to_json
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.vmi.guest import Guest, IOThreadsPolicy
 from tests.planner.guests import a_guest, a_host, allow, virtio
 

@@ -13,7 +13,7 @@ from launcher.host.model import AllowedCPUs, Host
 from launcher.host.owners import read_owners
 from launcher.host.synthetic import parse_synthetic
 from launcher.planner.plan import plan
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.supervise.settle import settle
 from launcher.vmi.guest import Disk, IOThreadsPolicy
 from tests.planner.guests import a_guest, allow

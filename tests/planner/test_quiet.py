@@ -13,7 +13,7 @@ from launcher.host.owners import read_owners
 from launcher.host.synthetic import parse_synthetic
 from launcher.planner.model import Pinning
 from launcher.planner.plan import plan
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.vmi.guest import Guest, GuestMemory
 from tests.planner.guests import MIB, a_guest, a_host, allow
 

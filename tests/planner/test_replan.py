@@ -16,7 +16,7 @@ from launcher.errors import HostError
 from launcher.host.model import CPU, Host
 from launcher.planner.model import Pinning, Proof, Score
 from launcher.planner.plan import plan
-from launcher.planner.replan import replan
+from launcher.planner.replan.replan import replan
 from launcher.planner.score import score
 from launcher.vmi.guest import Guest, GuestMemory, IOThreadsPolicy
 from tests.planner.cases import Case, as_host, cases, regular_host

@@ -12,7 +12,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import DoesNotFit
 from launcher.host.model import CPU, NO_NODE, Host
 from launcher.planner.backing import Backing, closed_nodes_of
-from launcher.planner.cells import cores_backed, cores_by_pages, lay_out_cells, missing_pages, page_supply
+from launcher.planner.cells.cells import cores_backed, cores_by_pages, free_pages, lay_out_cells, page_supply
 from launcher.planner.demand import CPUDemand
 from launcher.planner.floating import quiet_ones
 from launcher.planner.model import Cell
@@ -58,21 +58,29 @@ def place_in_cells(
     best = place_within(usable, guest.cpu.topology, demand.housekeeping, shut)
     if best is None:
         raise _no_room(guest, usable, demand, backing)
-    refusal = _lacking(guest, host, best)
-    if refusal is not None:
-        best = _with_pages(guest, host, usable, demand)
-        if best is None:
-            raise refusal
-    return best, lay_out_cells(best.vcpus, guest.memory, host)
-
-
-def _lacking(guest: Guest, host: Host, placement: Placement) -> DoesNotFit | None:
-    """Say what the placement lacks in pages of memory; None where nothing."""
     try:
-        missing = missing_pages(lay_out_cells(placement.vcpus, guest.memory, host), guest.memory, host)
-    except DoesNotFit as too_few:
-        return too_few
-    return _first_refusal(missing, guest) if missing else None
+        return best, _backed_cells(guest, host, best)
+    except DoesNotFit:
+        found = _with_pages(guest, host, usable, demand)
+        if found is None:
+            raise
+        return found, lay_out_cells(found.vcpus, guest.memory, host)
+
+
+def _backed_cells(guest: Guest, host: Host, placement: Placement) -> tuple[Cell, ...]:
+    """Lay out the cells; raises DoesNotFit where a node has fewer free pages than its cell needs.
+
+    Without huge pages a page is the unit that the memory is dealt out in.
+    """
+    memory = guest.memory
+    cells, free = lay_out_cells(placement.vcpus, memory, host), free_pages(host, memory)
+    for cell in cells:
+        pages = free.get(cell.node, 0)
+        if cell.memory_bytes > pages * memory.unit_bytes:
+            if memory.huge_page_bytes is None:
+                raise too_little_memory(cell, pages * memory.unit_bytes)
+            raise too_few_pages(cell.node, cell.memory_bytes // memory.unit_bytes, pages, memory.unit_bytes)
+    return cells
 
 
 def _with_pages(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand) -> Placement | None:
@@ -121,11 +129,3 @@ def _no_room(guest: Guest, usable: Sequence[CPU], demand: CPUDemand, backing: Ba
     if nodeless:
         return too_few_cpus_with_memory(nodeless, demand)
     return cores_across_nodes(guest, usable, demand)
-
-
-def _first_refusal(missing: Sequence[tuple[Cell, int]], guest: Guest) -> DoesNotFit:
-    cell, free = missing[0]
-    if guest.memory.huge_page_bytes is None:
-        return too_little_memory(cell, free * guest.memory.unit_bytes)
-    page_bytes = guest.memory.huge_page_bytes
-    return too_few_pages(cell.node, cell.memory_bytes // page_bytes, free, page_bytes)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
@@ -38,19 +37,6 @@ def lay_out_cells(vcpus: Sequence[CPU], memory: GuestMemory, host: Host) -> tupl
             distances=_distances(node, nodes, host),
         )
         for cell, node in enumerate(nodes)
-    )
-
-
-def missing_pages(cells: Sequence[Cell], memory: GuestMemory, host: Host) -> tuple[tuple[Cell, int], ...]:
-    """Name the cells whose node has fewer free pages than they need, each with the pages that are free.
-
-    Without huge pages a page is the unit that the memory is dealt out in.
-    """
-    free = free_pages(host, memory)
-    return tuple(
-        (cell, free.get(cell.node, 0))
-        for cell in cells
-        if cell.memory_bytes > free.get(cell.node, 0) * memory.unit_bytes
     )
 
 
@@ -130,42 +116,20 @@ def cores_by_pages(room: Mapping[int, int], supply: PageSupply) -> dict[int, int
 
     For every number of guest cores on the nodes so far, the most pages are followed that they may be given.
     """
-    best = {0: _Dealt(0)}
+    best: dict[int, tuple[int, tuple[tuple[int, int], ...]]] = {0: (0, ())}
     for node, most in room.items():
         grown = dict(best)
         for count in range(1, min(most, supply.guest_cores) + 1):
             given = supply.most(node, count)
             if given is None:
                 break
-            for sum_before, before in best.items():
-                dealt = _Dealt(before.pages + given, node, count, before)
-                if (
-                    sum_before + count <= supply.guest_cores
-                    and grown.get(sum_before + count, _NONE).pages < dealt.pages
-                ):
-                    grown[sum_before + count] = dealt
+            for before, (pages, dealt) in best.items():
+                total = before + count
+                if total <= supply.guest_cores and pages + given > grown.get(total, (-1, ()))[0]:
+                    grown[total] = pages + given, (*dealt, (node, count))
         best = grown
-    dealt = best.get(supply.guest_cores, _NONE)
-    return dict(dealt.steps()) if dealt.pages >= supply.pages else None
-
-
-class _Dealt(NamedTuple):
-    """Guest cores dealt to nodes, linked: the most pages they may be given, the newest node and its guest cores."""
-
-    pages: int
-    node: int = -1
-    guest_cores: int = 0
-    before: _Dealt | None = None
-
-    def steps(self) -> Iterator[tuple[int, int]]:
-        """Yield each node with its guest cores."""
-        step: _Dealt | None = self
-        while step is not None and step.guest_cores:
-            yield step.node, step.guest_cores
-            step = step.before
-
-
-_NONE = _Dealt(-1)
+    pages, dealt = best.get(supply.guest_cores, (-1, ()))
+    return dict(dealt) if pages >= supply.pages else None
 
 
 def _shares(pages: int, weights: Mapping[int, int], free: Mapping[int, int]) -> dict[int, int]:

@@ -1,0 +1,1 @@
+"""What becomes of the plan when the cpuset changes under a running guest."""
