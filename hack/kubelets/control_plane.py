@@ -1,4 +1,4 @@
-"""The control plane of a node's Kubernetes: on this machine, for emulated it would take most of the node's time.
+"""The control plane of a node's Kubernetes: on this machine, for emulated it took two fifths of a node's time.
 
 It has a network of its own with the node's QEMU. There the API server has 10.96.0.1, the first address of the services'
 range, as everywhere, and the kubelet the node's address; nothing of it can be reached from elsewhere.
