@@ -125,9 +125,8 @@ def _killed_after(limit_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[thr
 def _killed_when_still(work: Path, up_s: float, silent_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
     """Kill a node that does not come up, or that stands still later; the list then says what was seen."""
     seen: list[str] = []
-    is_over = threading.Event()
 
-    def watch() -> None:
+    def watch(is_over: threading.Event) -> None:
         heard, heard_s, is_up = 0, time.monotonic(), False
         while not is_over.wait(_LOOK_S):
             told = len(_read(work / "status"))
@@ -143,31 +142,33 @@ def _killed_when_still(work: Path, up_s: float, silent_s: float, qemu: subproces
             qemu.kill()
             return
 
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
+    with _watched(watch):
         yield seen
-    finally:
-        is_over.set()
-        watcher.join()
 
 
 @contextmanager
 def killed_without(beside: Beside, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
     """Kill a node that has lost what ran beside it; the list then says what that was."""
     lost: list[str] = []
-    is_over = threading.Event()
 
-    def watch() -> None:
+    def watch(is_over: threading.Event) -> None:
         while not lost and not is_over.wait(_LOOK_S):
             if fault := beside.fault():
                 lost.append(fault)
                 qemu.kill()
 
-    watcher = threading.Thread(target=watch, daemon=True)
+    with _watched(watch):
+        yield lost
+
+
+@contextmanager
+def _watched(watch: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Have this run in a thread of its own until what is in the context is over; the event tells it so."""
+    is_over = threading.Event()
+    watcher = threading.Thread(target=watch, args=(is_over,), daemon=True)
     watcher.start()
     try:
-        yield lost
+        yield
     finally:
         is_over.set()
         watcher.join()
