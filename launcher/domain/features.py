@@ -7,6 +7,9 @@ from launcher.domain.xml import Element, add, child_of
 from launcher.vmi.guest_machine import Features, Hyperv
 
 
+_LOCKED_CODE_MIB = 64
+
+
 def fill_features(domain: Element, blueprint: Blueprint) -> None:
     """Write the features that the manifest names, those that dedicated CPUs and realtime bring with them, no vmport.
 
@@ -28,8 +31,20 @@ def fill_features(domain: Element, blueprint: Blueprint) -> None:
             _set_state(element, name, on=state)
     if is_realtime:
         _set_state(element, "pmu", on=False)
+        if blueprint.virt_type is VirtType.QEMU:
+            _bound_translated_code(element)
     if blueprint.arch == "x86_64" and element.find("vmport") is None:
         _set_state(element, "vmport", on=False)
+
+
+def _bound_translated_code(element: Element) -> None:
+    """Give an emulated guest that is locked in memory little room for translated code: it is locked whole, too.
+
+    QEMU would take an eighth of the machine's memory, up to 1 GiB (size_code_gen_buffer in its tcg/region.c).
+    """
+    emulation = child_of(element, "tcg")
+    if emulation.find("tb-cache") is None:
+        add(emulation, "tb-cache", _LOCKED_CODE_MIB, unit="MiB")
 
 
 def _has_dedicated_hint(blueprint: Blueprint) -> bool:

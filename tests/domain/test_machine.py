@@ -63,6 +63,28 @@ def _shown(domain: etree._Element, path: str) -> list[str]:
     ]
 
 
+def _realtime(virt_type: VirtType) -> Blueprint:
+    blueprint = smallest()
+    cpu = replace(blueprint.guest.cpu, realtime_vcpus=frozenset({0}))
+    return replace(blueprint, virt_type=virt_type, guest=replace(blueprint.guest, cpu=cpu))
+
+
+def test_a_locked_guest_that_is_emulated_has_little_translated_code_to_lock() -> None:
+    cache = _found(_domain(_realtime(VirtType.QEMU)), "features/tcg/tb-cache")
+    assert (cache.text, cache.get("unit")) == ("64", "MiB")
+
+
+def test_a_template_may_give_it_more() -> None:
+    template = TEMPLATE.replace(b"<apic/>", b'<apic/><tcg><tb-cache unit="MiB">256</tb-cache></tcg>')
+    domain = etree.fromstring(render(_realtime(VirtType.QEMU), template, "t.xml"))
+    assert [cache.text for cache in domain.iterfind("features/tcg/tb-cache")] == ["256"]
+
+
+@pytest.mark.parametrize("blueprint", [_realtime(VirtType.KVM), smallest()], ids=["under KVM", "not locked"])
+def test_no_other_guest_has_a_bound_on_it(blueprint: Blueprint) -> None:
+    assert _domain(blueprint).find("features/tcg") is None
+
+
 def test_a_guest_that_says_nothing_has_what_the_template_says() -> None:
     domain = _domain(_with())
     assert _shown(domain, "features") == ["acpi", "apic", "vmport state=off", "hyperv"]
