@@ -6,7 +6,6 @@ from launcher.domain.blueprint import Blueprint, VirtType
 from launcher.domain.xml import Element, add, child_of
 from launcher.vmi.guest_machine import Features, Hyperv
 
-
 _LOCKED_CODE_MIB = 64
 
 
