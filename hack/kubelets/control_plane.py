@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -42,10 +43,11 @@ def control_plane(name: str, logs: Path) -> Iterator[Beside]:
     version = version_named(name)
     logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        # A node that is run once more begins with nothing again.
+        data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="control-plane-", dir=logs.parent)))
         within = stack.enter_context(own_network(NODE_ADDRESS))
         parts = _Parts(within, version.folder / "bin", logs)
         stack.callback(parts.end)
-        data = logs.parent / "control-plane"
         parts.start("etcd", _etcd(data))
         parts.start("kube-apiserver", _api_server(version, data))
         parts.wait_until_ready(_kubeconfig(data))
@@ -69,7 +71,6 @@ def _etcd(data: Path) -> _Options:
 
 
 def _api_server(version: Version, data: Path) -> _Options:
-    data.mkdir(parents=True, exist_ok=True)
     tokens = data / "tokens"
     tokens.write_text("administrator,administrator,administrator,system:masters\n")
     return {

@@ -75,6 +75,16 @@ def test_a_part_that_does_not_start_ends_the_wait_for_the_api_server(programs: I
     assert not Path(f"/proc/{_pid(folder, 'etcd')}").exists()
 
 
+def test_a_node_that_is_run_once_more_finds_nothing_of_before(programs: Install, tmp_path: Path) -> None:
+    programs(etcd=f'for word; do case $word in --data-dir=*) mkdir "${{word#*=}}" || exit 1 ;; esac; done; {_LIVES}')
+    for _run in range(2):
+        (tmp_path / "1.37/bin/etcd.pid").unlink(missing_ok=True)
+        with control_plane("1.37", tmp_path / "run/kubernetes") as beside:
+            _pid(tmp_path / "1.37/bin", "etcd")
+            assert beside.fault() == ""
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["kubernetes"]
+
+
 def test_each_part_has_a_log_beside_those_of_the_nodes_own(programs: Install, tmp_path: Path) -> None:
     folder = programs()
     logs = tmp_path / "run/kubernetes"
