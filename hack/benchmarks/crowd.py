@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched
+from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched, render
 from hack.benchmarks.processes import cpu_seconds, proportional_mib
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
@@ -76,7 +76,8 @@ class _Crowd:
 
     def hold_barely(self, count: int) -> list[StartedGuest]:
         """Start the first of them again, by the bare program: all launchers have ended by then."""
-        started = [self._stack.enter_context(held_barely(*self._manifest_and_root(number))) for number in range(count)]
+        places = [self._manifest_and_root(number) for number in range(count)]
+        started = [self._stack.enter_context(held_barely(render(vmi, root), root)) for vmi, root in places]
         for guest in started:
             guest.wait_until_running()
         return list(started)
@@ -150,10 +151,9 @@ def _grown(what: str, unit: str, samples: dict[int, Samples], floor: Samples) ->
     """Return a row of each size, and how much dearer one of the most is; the floor is that of the fewest."""
     few, many = SIZES[0], SIZES[-1]
     growth = Samples(values=(samples[many].median / samples[few].median,))
-    floors = {few: floor}
     return (
         *(
-            Row(what=f"{what}, of {size}", samples=found, unit=unit, floor=floors.get(size))
+            Row(what=f"{what}, of {size}", samples=found, unit=unit, floor=floor if size == few else None)
             for size, found in samples.items()
         ),
         Row(what=f"{what}, of {many} against of {few}", samples=growth, unit="x", target=_NO_MORE),

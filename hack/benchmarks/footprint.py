@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise, starmap
 from pathlib import Path
 
-from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched
+from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched, render
 from hack.benchmarks.processes import cpu_seconds, proportional_mib, resident_mib, thread_named
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
@@ -75,7 +75,7 @@ def _bare_guest(workplace: Workplace) -> Iterator[StartedGuest]:
     with launched(vmi, root) as guest:
         guest.wait_until_running()
         guest.stop()
-    with held_barely(vmi, root) as bare:
+    with held_barely(render(vmi, root), root) as bare:
         bare.wait_until_running()
         yield bare
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hack.benchmarks.bare import RUNNING
 from hack.benchmarks.processes import PATIENCE_S, BenchError, end, kill, wait_for_end
+from launcher.supervise.supervisor import WATCH_INTERVAL_S
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -118,7 +119,8 @@ class BareGuest(StartedGuest):
 
     def __init__(self, xml: Path, root: Path) -> None:
         """Start it over the root of a launcher that has ended, which has made its folders and asked QEMU."""
-        super().__init__((sys.executable, str(Path(__file__).parent / "bare.py"), str(root), str(xml)), root)
+        program = Path(__file__).parent / "bare.py"
+        super().__init__((sys.executable, str(program), str(root), str(xml), str(WATCH_INTERVAL_S)), root)
 
     def wait_until_running(self) -> float:
         """Wait until libvirt has started the guest, and return the seconds since before the process began."""
@@ -133,9 +135,9 @@ def launched(vmi: Path, root: Path) -> Iterator[LaunchedGuest]:
 
 
 @contextmanager
-def held_barely(vmi: Path, root: Path) -> Iterator[BareGuest]:
-    """Start the same domain by the bare program, over a root that a launcher has used, and end both afterwards."""
-    with closing(BareGuest(render(vmi, root), root)) as guest:
+def held_barely(xml: Path, root: Path) -> Iterator[BareGuest]:
+    """Start a domain that was rendered for this root, which a launcher has used, and end both afterwards."""
+    with closing(BareGuest(xml, root)) as guest:
         yield guest
 
 

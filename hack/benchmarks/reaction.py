@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched
+from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched, render
 from hack.benchmarks.processes import PATIENCE_S, BenchError, kill, thread_named, wait_for_end
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
@@ -25,12 +25,13 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
     ended_s: list[float] = []
     bare_ended_s: list[float] = []
     root = workplace.root("r")
+    xml = render(vmi, root)
     for _guest in range(guests):
         with launched(vmi, root) as guest:
             guest.wait_until_running()
             repaired_s += [_seconds_to_repair(guest, drift * _PAUSE_STEP_S) for drift in range(drifts)]
             ended_s.append(_seconds_to_end(guest))
-        with held_barely(vmi, root) as bare:
+        with held_barely(xml, root) as bare:
             bare.wait_until_running()
             time.sleep(_SETTLED_AFTER_S)
             bare_ended_s.append(_seconds_to_end(bare))

@@ -25,38 +25,46 @@ class Turn:
     phases_s: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The guest as each of them takes it: the manifest and its root, the XML for that root, and for libvirtd."""
+
+    vmi: Path
+    root: Path
+    xml: Path
+    daemons_xml: Path
+
+
 def measure_startup(workplace: Workplace, warm_turns: int, cold_turns: int) -> tuple[Section, ...]:
     """Start the same guest each way, in turns, with QEMU's capabilities cached and without."""
     vmi = workplace.write_manifest("startup", cores=1, dedicated=True, boots=True)
     root = workplace.root("s")
     with private_libvirtd(workplace.folder / "d") as daemon:
-        xml = render(vmi, daemon.console_root)
-        cold = tuple(_take_cold_turn(workplace, daemon, vmi, root, xml) for _turn in range(cold_turns))
-        warm = tuple(_take_turn(daemon, vmi, root, xml) for _turn in range(warm_turns))
+        guest = Guest(vmi=vmi, root=root, xml=render(vmi, root), daemons_xml=render(vmi, daemon.console_root))
+        cold = tuple(_take_cold_turn(workplace, daemon, guest) for _turn in range(cold_turns))
+        warm = tuple(_take_turn(daemon, guest) for _turn in range(warm_turns))
     return _warm_section(warm), _cold_section(cold), _phases_section(warm)
 
 
-def _take_cold_turn(workplace: Workplace, daemon: PrivateLibvirtd, vmi: Path, root: Path, xml: Path) -> Turn:
+def _take_cold_turn(workplace: Workplace, daemon: PrivateLibvirtd, guest: Guest) -> Turn:
     """Take a turn for which all have forgotten what QEMU can do; a running daemon forgets only by a new start."""
     daemon.forget_capabilities()
-    return _take_turn(daemon, vmi, root, xml, lambda: workplace.forget_capabilities(root))
+    return _take_turn(daemon, guest, lambda: workplace.forget_capabilities(guest.root))
 
 
-def _take_turn(
-    daemon: PrivateLibvirtd, vmi: Path, root: Path, xml: Path, forget: Callable[[], None] = lambda: None
-) -> Turn:
+def _take_turn(daemon: PrivateLibvirtd, guest: Guest, forget: Callable[[], None] = lambda: None) -> Turn:
     forget()
-    with launched(vmi, root) as guest:
-        run_s = guest.wait_until_running()
-        phases_s = parse_phases(guest.wait_for("start-up").message)
-        guest.stop()
+    with launched(guest.vmi, guest.root) as launcher:
+        run_s = launcher.wait_until_running()
+        phases_s = parse_phases(launcher.wait_for("start-up").message)
+        launcher.stop()
     forget()
-    with held_barely(vmi, root) as guest:
-        bare_s = guest.wait_until_running()
-        guest.stop()
-    daemon_create_s = daemon.start() + daemon.create(xml)
+    with held_barely(guest.xml, guest.root) as bare:
+        bare_s = bare.wait_until_running()
+        bare.stop()
+    daemon_create_s = daemon.start() + daemon.create(guest.daemons_xml)
     daemon.kill_guests()
-    create_s = daemon.create(xml)
+    create_s = daemon.create(guest.daemons_xml)
     daemon.kill_guests()
     daemon.stop()
     rest_s = run_s - sum(phases_s.values())

@@ -67,8 +67,8 @@ def boot(
         with (
             killed_in_the_end(qemu),
             _killed_after(limit_s, qemu) as exceeded,
-            _killed_when_still(work, up_s, silent_s, qemu) as seen,
-            killed_without(beside, qemu) as lost,
+            killed_when(_stillness(work, up_s, silent_s), qemu) as still,
+            killed_when(beside.fault, qemu) as lost,
         ):
             # The pipe is closed by QEMU's end, and by nothing else.
             while text := output.read(_AT_ONCE):
@@ -76,8 +76,8 @@ def boot(
             qemu.wait()
     if lost:
         raise NodeError(lost[0])
-    if seen:
-        raise EmulatorAtFault(seen[0])
+    if still:
+        raise EmulatorAtFault(still[0])
     return judge(work, qemu.returncode, limit_s if exceeded.is_set() else None)
 
 
@@ -122,56 +122,40 @@ def _killed_after(limit_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[thr
 
 
 @contextmanager
-def _killed_when_still(work: Path, up_s: float, silent_s: float, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
-    """Kill a node that does not come up, or that stands still later; the list then says what was seen."""
+def killed_when(look: Callable[[], str], qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
+    """Kill QEMU once a look, taken again and again, returns words; the list then holds them."""
     seen: list[str] = []
+    is_over = threading.Event()
 
-    def watch(is_over: threading.Event) -> None:
-        heard, heard_s, is_up = 0, time.monotonic(), False
-        while not is_over.wait(_LOOK_S):
-            told = len(_read(work / "status"))
-            if told != heard:
-                heard, heard_s, is_up = told, time.monotonic(), _is_up(work)
-            if time.monotonic() - heard_s < (silent_s if is_up else up_s):
-                continue
-            seen.append(
-                f"the node gave no sign of life for {silent_s:g} s"
-                if is_up
-                else f"the node was not up after {up_s:g} s"
-            )
-            qemu.kill()
-            return
-
-    with _watched(watch):
-        yield seen
-
-
-@contextmanager
-def killed_without(beside: Beside, qemu: subprocess.Popen[bytes]) -> Iterator[list[str]]:
-    """Kill a node that has lost what ran beside it; the list then says what that was."""
-    lost: list[str] = []
-
-    def watch(is_over: threading.Event) -> None:
-        while not lost and not is_over.wait(_LOOK_S):
-            if fault := beside.fault():
-                lost.append(fault)
+    def watch() -> None:
+        while not seen and not is_over.wait(_LOOK_S):
+            if words := look():
+                seen.append(words)
                 qemu.kill()
 
-    with _watched(watch):
-        yield lost
-
-
-@contextmanager
-def _watched(watch: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Have this run in a thread of its own until what is in the context is over; the event tells it so."""
-    is_over = threading.Event()
-    watcher = threading.Thread(target=watch, args=(is_over,), daemon=True)
+    watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
     try:
-        yield
+        yield seen
     finally:
         is_over.set()
         watcher.join()
+
+
+def _stillness(work: Path, up_s: float, silent_s: float) -> Callable[[], str]:
+    """Return the look at a node that does not come up, or that stands still later."""
+    heard, heard_s, is_up = 0, time.monotonic(), False
+
+    def look() -> str:
+        nonlocal heard, heard_s, is_up
+        told = len(_read(work / "status"))
+        if told != heard:
+            heard, heard_s, is_up = told, time.monotonic(), _is_up(work)
+        if time.monotonic() - heard_s < (silent_s if is_up else up_s):
+            return ""
+        return f"the node gave no sign of life for {silent_s:g} s" if is_up else f"the node was not up after {up_s:g} s"
+
+    return look
 
 
 def judge(work: Path, qemu_status: int, exceeded_s: float | None) -> Ended:

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, killed_without, start_qemu
+from hack.nodes.boot import AROUND_S, boot, console_end, killed_in_the_end, killed_when, start_qemu
 from hack.nodes.commands import last_lines, run
 from hack.nodes.errors import EmulatorAtFault, NodeError
 from hack.nodes.folders import remove_forsaken, run_folder
@@ -82,7 +82,7 @@ def attach_console(job: Job) -> int:
         with job.beside(prepared.work / _BESIDE) as beside, (prepared.work / "qemu").open("wb") as log:
             arguments = console_arguments(job.shape, prepared.kernel, prepared.discs, beside.arguments)
             qemu = start_qemu(arguments, beside, stderr=log)
-            with killed_in_the_end(qemu), killed_without(beside, qemu) as lost:
+            with killed_in_the_end(qemu), killed_when(beside.fault, qemu) as lost:
                 status = qemu.wait()
         if lost:
             raise NodeError(lost[0])

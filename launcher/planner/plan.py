@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.assembly import assemble
-from launcher.planner.backing import backed_host, backing_of, far_from_memory
+from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory
 from launcher.planner.bounds import least_terms
 from launcher.planner.cells.cells import cores_backed
 from launcher.planner.cells.pages import check_huge_pages, check_page_limit, check_page_size
@@ -59,7 +59,7 @@ def plan(
 
         placement, cells = place_in_quiet_cells(guest, backed_host(host, backing), own, demand, backing, quiet=quiet)
         check_huge_pages(guest.memory, host, backing, is_bound=True)
-        return _explained(setting, placement, cells, shows_threads=shows_threads)
+        return _explained(setting, backing, placement, cells, shows_threads=shows_threads)
     check_huge_pages(guest.memory, host, backing)
     if not guest.cpu.dedicated:
         return share(setting)
@@ -67,13 +67,15 @@ def plan(
 
     topology = guest.cpu.placed_topology
     placement = place_near(own, topology, demand.housekeeping, backing, device_nodes, quiet=quiet)
-    return _explained(setting, placement, (), shows_threads=shows_threads)
+    return _explained(setting, backing, placement, (), shows_threads=shows_threads)
 
 
-def _explained(setting: Setting, placement: Placement, cells: tuple[Cell, ...], *, shows_threads: bool) -> Pinning:
+def _explained(
+    setting: Setting, backing: Backing, placement: Placement, cells: tuple[Cell, ...], *, shows_threads: bool
+) -> Pinning:
     """Put everything together, with reasons and warnings."""
     guest, host, own, vcpus = setting.guest, setting.host, setting.own, placement.vcpus
-    roles, backing = assign_roles(setting, placement), backing_of(host, setting.allowed)
+    roles = assign_roles(setting, placement)
     most_cores = cores_backed(guest, host, own) if cells else None
     least = least_terms(own, guest.cpu.placed_topology, setting.demand.housekeeping, placement.score, most_cores)
     first, *others = explain(setting, placement, roles)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain, product
 
 from msgspec.structs import replace
 
@@ -34,12 +33,15 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
         stocks[area.node] = summed((stocks.get(area.node, Stock()), own[0][0].stock))
     everything = tuple(range(len(areas)))
     together = _together(areas, topology, housekeeping)
-    all_caps = ((regime, caps) for regime in Regime for caps in _caps_in(regime, stocks, most, threads))
-    for caps, price in chain.from_iterable(
-        product([caps], [_ENDLESS_PRICE] if caps.most else together[regime]) for regime, caps in all_caps
-    ):
-        listed = (offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything)
-        offers = _within(list(listed), price | ((1 << FIELD) - 1))
+    attempts = (
+        (caps, price)
+        for regime in Regime
+        for caps in _caps_in(regime, stocks, most, threads)
+        for price in ([_ENDLESS_PRICE] if caps.most else together[regime])
+    )
+    for caps, price in attempts:
+        listed = [offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything]
+        offers = _within(listed, price | ((1 << FIELD) - 1))
         market = Market(
             offers=[without_areas(own) for own in offers],
             nodes=[area.node for area in areas],
