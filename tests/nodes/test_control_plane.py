@@ -68,7 +68,8 @@ def test_a_part_that_dies_later_is_named_with_what_it_said_last(programs: Instal
 
 
 def test_a_part_that_does_not_start_ends_the_wait_for_the_api_server(programs: Install, tmp_path: Path) -> None:
-    folder = programs(kube_apiserver="echo 'unknown flag: --new' >&2; exit 1", kubectl="exit 1")
+    etcd_lives = 'until [ -s "${0%/*}/etcd.pid" ]; do sleep 0.02; done'
+    folder = programs(kube_apiserver=f"{etcd_lives}; echo 'unknown flag: --new' >&2; exit 1", kubectl="exit 1")
     match = r"^kube-apiserver died with status 1: unknown flag: --new$"
     with pytest.raises(NodeError, match=match), control_plane("1.37", tmp_path / "run/kubernetes"):
         pytest.fail("it is not there")
