@@ -322,7 +322,8 @@ def prepare_node() -> None:
         folder.mkdir(parents=True, exist_ok=True)
     if not VOLUMES.is_mount():
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "tmpfs", str(VOLUMES)], check=True)
-    (GROUPS / "session/cpuset.cpus").write_text(str(RESERVED))
+    for group in ("init", "session"):
+        (GROUPS / group / "cpuset.cpus").write_text(str(RESERVED))
 
 
 @contextmanager

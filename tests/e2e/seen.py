@@ -22,7 +22,7 @@ _BETWEEN_S = 2.0
 
 
 class Seen(Struct, frozen=True, kw_only=True):
-    """What was seen: QEMU's threads, all threads of the container (`ours`), and those of the node that `ran` just now.
+    """What was seen: QEMU's threads, all of the container (`ours`), the rest (`outside`), those that `ran` just now.
 
     `before` is what the neighbours' cpusets said when the guest's container began.
     """
@@ -34,6 +34,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     cpuset: frozenset[int]
     qemu: tuple[Thread, ...]
     ours: tuple[Thread, ...]
+    outside: tuple[Thread, ...]
     ran: tuple[Thread, ...]
     memory: tuple[Mapping, ...]
     cells: dict[int, frozenset[int]]
@@ -89,6 +90,7 @@ def look(case: Case, container: Container, neighbours: tuple[Group, ...], before
         cpuset=container.group.cpus,
         qemu=threads_of(qemu),
         ours=tuple(thread for thread in later if thread.pid in pids),
+        outside=tuple(thread for thread in later if thread.pid not in pids),
         ran=tuple(thread for thread in later if thread.switches != earlier.get(thread.tid)),
         memory=memory_of(qemu),
         cells=_cells_of(qemu),

@@ -119,11 +119,17 @@ def test_nothing_of_ours_is_on_a_vcpus_cpu_where_there_are_others(seen: Seen) ->
 
 
 def test_nothing_else_of_the_node_ran_on_the_containers_cpus(seen: Seen) -> None:
-    ours = {thread.tid for thread in seen.ours}
-    outside = [thread for thread in seen.ran if thread.tid not in ours]
+    outside = [thread for thread in seen.ran if thread in seen.outside]
     assert os.getpid() in {thread.pid for thread in outside}
     if seen.case.dedicated:
         assert [thread for thread in outside if thread.cpu in seen.cpuset] == []
+
+
+def test_nothing_else_of_the_node_may_run_on_the_containers_cpus(seen: Seen) -> None:
+    pids = {thread.pid for thread in seen.outside}
+    assert {1, os.getpid()} <= pids
+    if seen.case.dedicated:
+        assert [thread for thread in seen.outside if thread.allowed & seen.cpuset] == []
 
 
 def test_only_masked_vcpus_are_realtime(seen: Seen) -> None:
