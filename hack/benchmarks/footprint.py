@@ -15,12 +15,13 @@ from hack.benchmarks.processes import cpu_seconds, proportional_mib, resident_mi
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
 from hack.benchmarks.workplace import Workplace
+from launcher.supervise.pace import ALERT_S
 
 _TWO, _MANY, _ONE = "2 vCPU threads", "64 vCPU threads", "1 dedicated vCPU"
 # The share of a CPU that each may take.
 _IDLE_PERCENT = {_TWO: 0.02, _MANY: 0.05, _ONE: 0.02}
-# The start is over, and the firmware has found that there is nothing to boot.
-_QUIET_AFTER_S = 5.0
+# The start is over, the firmware has found that there is nothing to boot, and the watch has come to its quiet pace.
+_QUIET_AFTER_S = 15.0 + ALERT_S
 # The time of watching is read in so many windows, for a median.
 _WINDOWS = 6
 _BARE = "the bare program"

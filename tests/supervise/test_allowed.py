@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from launcher.cpuset import CPUSet
@@ -32,6 +34,9 @@ class _CountingTree:
     def list(self, path: str) -> tuple[str, ...]:
         return self._tree.list(path)
 
+    def open(self, path: str) -> int:
+        return self._tree.open(path)
+
     def where(self, path: str) -> str:
         return self._tree.where(path)
 
@@ -59,6 +64,47 @@ def test_a_changed_cpuset_is_seen_at_the_next_look(tmp_path: Path) -> None:
     reader.read()
     (tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective").write_text("2\n")
     assert str(reader.read().cpus) == "2"
+
+
+def test_a_glance_sees_what_a_look_would_and_reads_nothing_through_its_path(tmp_path: Path) -> None:
+    tree = _machine(tmp_path, "2-3")
+    with closing(AllowedReader(tree, CPUSet.parse("0-7"))) as reader:
+        reader.read()
+        before, seen = tree.reads, []
+        for cpuset in ("2-3", "2", "2-31", "2-3", ""):
+            (tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective").write_text(f"{cpuset}\n")
+            seen.append(reader.has_changed())
+    assert (seen, tree.reads) == ([False, True, True, False, True], before)
+
+
+def test_what_was_never_read_or_cannot_be_is_to_be_looked_at(tmp_path: Path) -> None:
+    with closing(AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))) as reader:
+        first = reader.has_changed()
+        reader.read()
+    with closing(AllowedReader(_CountingTree(tmp_path / "bare"), CPUSet.parse("1,3"))) as bare:
+        bare.read()
+        assert (first, reader.has_changed(), bare.has_changed()) == (True, True, True)
+
+
+def test_a_cpuset_that_changed_during_a_look_is_looked_at_once_more(tmp_path: Path) -> None:
+    tree = _machine(tmp_path, "2-3")
+    with closing(AllowedReader(tree, CPUSet.parse("0-7"))) as reader:
+        reader.read()
+        file = tmp_path / "sys/fs/cgroup/pod/cpuset.cpus.effective"
+        file.write_text("2-4\n")
+        tree.then = lambda: file.write_text("2\n")
+        reader.read()
+        first = reader.has_changed()
+        reader.read()
+        assert (first, reader.has_changed()) == (True, False)
+
+
+def test_no_descriptor_is_left(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - one of them is of the listing, each time
+    with closing(AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))) as reader:
+        for _look in range(2 * LOOKS_BETWEEN_SEARCHES):
+            reader.read()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 - likewise
 
 
 def test_a_cpuset_that_changes_between_two_readings_of_one_look_is_seen_as_it_is_at_the_next(tmp_path: Path) -> None:
