@@ -11,14 +11,17 @@ from msgspec.structs import replace
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.bounds import read_allowed
-from launcher.host.cgroup import find_cpuset
+from launcher.host.cgroup import GROUPS, find_cpuset
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import ONLINE
 from launcher.host.tree import Tree, read_cpus
 
-# A process may be moved to another control group, which changes the file to look at; that is rare, and every so many
-# looks is soon enough: to find it takes thirty times as long as to read it.
-LOOKS_BETWEEN_SEARCHES = 6
+# A process may be moved to another control group, which changes the file to look at; that is rare, and so many looks
+# later is soon enough.
+LOOKS_BETWEEN_GROUPS = 3
+# Mounts and controllers that come or go change it too. That is rarer still, and to find the file takes thirty times as
+# long as to read it.
+LOOKS_BETWEEN_SEARCHES = 24
 
 
 class OpenableTree(Tree, Protocol):
@@ -43,6 +46,7 @@ class AllowedReader:
         self._tree = tree
         self._affinity = affinity
         self._looks = 0
+        self._groups: str | None = None
         self._path: str | None = None
         self._text: str | None = None
         # The file that is glanced at, kept open, and what it said: through its path a glance costs three times as much.
@@ -66,6 +70,7 @@ class AllowedReader:
         self._find()
         text = self._tree.read(self._path or ONLINE)
         if self._had_cpuset and (text is None or self._path is None):
+            self._path = None
             raise HostError("the container's control group cannot be found: its file system, or /proc, is gone")
         if self._allowed is None or text != self._text:
             self._allowed = self._read_cpuset() if self._follows_cpuset else self._read_bounded()
@@ -83,13 +88,21 @@ class AllowedReader:
 
     def _find(self) -> None:
         """Find the file to look at where it may be another one by now, and open it for glances."""
-        if self._looks % LOOKS_BETWEEN_SEARCHES == 0:
+        if self._may_be_another():
             self._path = find_cpuset(self._tree)
             self.close()
         self._looks += 1
         if self._file is None:
             with suppress(OSError):
                 self._file = self._tree.open(self._path or ONLINE)
+
+    def _may_be_another(self) -> bool:
+        """Tell whether the file is to be found: where it was lost, the groups are others, or it is time to."""
+        before = self._groups
+        if self._looks % LOOKS_BETWEEN_GROUPS == 0:
+            self._groups = self._tree.read(GROUPS)
+        is_lost = self._had_cpuset and self._path is None
+        return is_lost or self._groups != before or self._looks % LOOKS_BETWEEN_SEARCHES == 0
 
     def _bounded(self, cpus: CPUSet) -> CPUSet:
         return cpus if self._follows_cpuset else cpus & self._affinity

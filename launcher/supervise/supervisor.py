@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import threading
@@ -170,24 +171,28 @@ class Supervisor:
     def _next_event(self) -> Event:
         """Wait for the next event, and glance meanwhile; time has passed where something is due, or was seen."""
         now_s = time.monotonic()
-        is_watching, due_at_s = self._is_watching(), self._due_at_s(now_s)
+        is_watching, at_once_s, due_at_s = self._is_watching(), self._at_once_s(now_s), self._due_at_s(now_s)
         while True:
-            wake_at_s = min(due_at_s, self._glance_at_s) if is_watching else due_at_s
+            # What can wait for the next glance does: the waking up is dearer than a glance.
+            wake_at_s = min(at_once_s, self._glance_at_s if is_watching else due_at_s)
             try:
                 return self._events.get(timeout=max(wake_at_s - now_s, 0.0))
             except queue.Empty:
                 now_s = time.monotonic()
-            if now_s >= due_at_s or (is_watching and self._sees_a_change(now_s)):
+            if now_s >= min(at_once_s, due_at_s) or (is_watching and self._sees_a_change(now_s)):
                 return TimePassed()
 
+    def _at_once_s(self, now_s: float) -> float:
+        """Return when there is something to do that is not to be late."""
+        at_once_s = (self._state.wake_at_s, self._greeter.due_at_s(now_s))
+        return min((at_s for at_s in at_once_s if at_s is not None), default=math.inf)
+
     def _due_at_s(self, now_s: float) -> float:
-        """Return when the loop turns next where nothing happens."""
+        """Return when the loop is to turn where nothing happens; a second later is soon enough."""
         due_at_s = (
             now_s + BEAT_INTERVAL_S,
-            self._state.wake_at_s,
             self._look_at_s if self._is_watching() else None,
             self._devices_at_s if self._devices.devices and is_alive(self._state) else None,
-            self._greeter.due_at_s(now_s),
             self._throttle.due_at_s(),
         )
         return min(at_s for at_s in due_at_s if at_s is not None)

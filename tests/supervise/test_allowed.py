@@ -7,9 +7,12 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from launcher.cpuset import CPUSet
+from launcher.errors import HostError
 from launcher.host.tree import FolderTree
-from launcher.supervise.allowed import LOOKS_BETWEEN_SEARCHES, AllowedReader
+from launcher.supervise.allowed import LOOKS_BETWEEN_GROUPS, LOOKS_BETWEEN_SEARCHES, AllowedReader
 
 MOUNT = "30 20 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
 
@@ -119,13 +122,34 @@ def test_a_cpuset_that_changes_between_two_readings_of_one_look_is_seen_as_it_is
     assert str(reader.read().cpus) == "2-4"
 
 
+def test_a_cpuset_that_was_lost_is_found_at_the_next_look_wherever_it_is(tmp_path: Path) -> None:
+    reader = AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))
+    reader.read()
+    (tmp_path / "sys/fs/cgroup").rename(tmp_path / "sys/fs/other")
+    with pytest.raises(HostError, match="cannot be found"):
+        reader.read()
+    (tmp_path / "proc/self/mountinfo").write_text(MOUNT.replace("/sys/fs/cgroup", "/sys/fs/other"))
+    assert str(reader.read().cpus) == "2-3"
+
+
+def test_a_nearer_group_that_has_a_cpuset_later_is_found_in_the_end(tmp_path: Path) -> None:
+    tree = _machine(tmp_path, "2-3")
+    (tmp_path / "sys/fs/cgroup/pod/container").mkdir()
+    (tmp_path / "proc/self/cgroup").write_text("0::/pod/container\n")
+    reader = AllowedReader(tree, CPUSet.parse("0-7"))
+    first = str(reader.read().cpus)
+    (tmp_path / "sys/fs/cgroup/pod/container/cpuset.cpus.effective").write_text("3\n")
+    seen = {str(reader.read().cpus) for _ in range(LOOKS_BETWEEN_SEARCHES)}
+    assert (first, seen) == ("2-3", {"2-3", "3"})
+
+
 def test_a_process_moved_to_another_control_group_is_followed_in_the_end(tmp_path: Path) -> None:
     reader = AllowedReader(_machine(tmp_path, "2-3"), CPUSet.parse("0-7"))
     reader.read()
     (tmp_path / "sys/fs/cgroup/other").mkdir()
     (tmp_path / "sys/fs/cgroup/other/cpuset.cpus.effective").write_text("5\n")
     (tmp_path / "proc/self/cgroup").write_text("0::/other\n")
-    seen = {str(reader.read().cpus) for _ in range(LOOKS_BETWEEN_SEARCHES)}
+    seen = {str(reader.read().cpus) for _ in range(LOOKS_BETWEEN_GROUPS)}
     assert seen == {"2-3", "5"}
 
 
