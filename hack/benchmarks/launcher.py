@@ -16,7 +16,7 @@ from pathlib import Path
 
 from hack.benchmarks.bare import RUNNING
 from hack.benchmarks.processes import PATIENCE_S, BenchError, end, kill, wait_for_end
-from launcher.supervise.supervisor import WATCH_INTERVAL_S
+from launcher.supervise.pace import SLOWEST_S
 
 CHECKOUT = Path(__file__).parent.parent.parent
 
@@ -120,7 +120,7 @@ class BareGuest(StartedGuest):
     def __init__(self, xml: Path, root: Path) -> None:
         """Start it over the root of a launcher that has ended, which has made its folders and asked QEMU."""
         program = Path(__file__).parent / "bare.py"
-        super().__init__((sys.executable, str(program), str(root), str(xml), str(WATCH_INTERVAL_S)), root)
+        super().__init__((sys.executable, str(program), str(root), str(xml), str(SLOWEST_S)), root)
 
     def wait_until_running(self) -> float:
         """Wait until libvirt has started the guest, and return the seconds since before the process began."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from hack.benchmarks.launcher import LaunchedGuest, StartedGuest, held_barely, launched, render
+from hack.benchmarks.launcher import StartedGuest, held_barely, launched, render
 from hack.benchmarks.processes import PATIENCE_S, BenchError, kill, thread_named, wait_for_end
 from hack.benchmarks.samples import Samples
 from hack.benchmarks.table import Row, Section
@@ -29,7 +29,9 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
     for _guest in range(guests):
         with launched(vmi, root) as guest:
             guest.wait_until_running()
-            repaired_s += [_seconds_to_repair(guest, drift * _PAUSE_STEP_S) for drift in range(drifts)]
+            for drift in range(drifts):
+                time.sleep(drift * _PAUSE_STEP_S)
+                repaired_s.append(seconds_to_repair(guest.qemu_pid(), "CPU 0/"))
             ended_s.append(_seconds_to_end(guest))
         with held_barely(xml, root) as bare:
             bare.wait_until_running()
@@ -39,7 +41,7 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
         title="reaction",
         rows=(
             Row(
-                what="from an outside taskset to repaired",
+                what="from an outside taskset to repaired, one soon after another",
                 samples=Samples(values=tuple(repaired_s)),
                 unit="s",
                 target=0.3,
@@ -56,12 +58,11 @@ def measure_reaction(workplace: Workplace, guests: int, drifts: int) -> Section:
     )
 
 
-def _seconds_to_repair(guest: LaunchedGuest, pause_s: float) -> float:
-    """Give the vCPU's thread every other CPU, as taskset would, and wait until it has its own again."""
-    time.sleep(pause_s)
-    thread = thread_named(guest.qemu_pid(), "CPU 0/")
+def seconds_to_repair(pid: int, name: str) -> float:
+    """Give a thread of QEMU's another CPU, as taskset would, and wait until it has its own again."""
+    thread = thread_named(pid, name)
     planned = os.sched_getaffinity(thread)
-    others = os.sched_getaffinity(0) - planned
+    others = os.sched_getaffinity(0) - planned or {min(planned)}
     started_s = time.monotonic()
     os.sched_setaffinity(thread, others)
     while os.sched_getaffinity(thread) != planned:

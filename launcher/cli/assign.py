@@ -49,7 +49,7 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         process=found.process,
         pinning=found.pinning,
         vcpus=found.vcpus,
-        read_allowed=allowed.read,
+        allowed=allowed,
         read_time=CPUTimeReader(tree, len(found.pinning.cpuset)).read,
         replan=plan_anew,
         record=record,

@@ -57,7 +57,7 @@ def _show_advice(options: Namespace) -> None:
 
 def _view(options: Namespace) -> HostView:
     if options.host is None:
-        tree = this_machine()
+        tree: Tree = this_machine()
         host = read_host(tree, native_arch())
         allowed = owned(read_allowed(tree, own_affinity()))
         check_allowed(allowed, host)

@@ -51,7 +51,7 @@ def native_arch() -> str:
     return os.uname().machine
 
 
-def this_machine() -> Tree:
+def this_machine() -> FolderTree:
     """Return the reader of this machine's files."""
     return FolderTree(Path("/"))
 

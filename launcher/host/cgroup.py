@@ -28,7 +28,7 @@ from launcher.host.tree import Tree, lines, parse_integer, read_cpus, read_integ
 
 AFFINITY = "sched_getaffinity"
 
-_GROUPS = "proc/self/cgroup"
+GROUPS = "proc/self/cgroup"
 _MOUNTS = "proc/self/mountinfo"
 _STATUS = "proc/self/status"
 
@@ -165,10 +165,10 @@ def group_folders(tree: Tree, controller: str) -> tuple[str, ...]:
 
 def _read_group(tree: Tree, controller: str) -> str | None:
     """Return the path of the process's group in the controller's hierarchy."""
-    for line in lines(tree.read(_GROUPS) or ""):
+    for line in lines(tree.read(GROUPS) or ""):
         fields = line.split(":", 2)
         if len(fields) != 3:
-            raise HostError(f"{tree.where(_GROUPS)}: {line[:80]!r} is not hierarchy:controllers:path")
+            raise HostError(f"{tree.where(GROUPS)}: {line[:80]!r} is not hierarchy:controllers:path")
         if controller in fields[1].split(","):
             return fields[2]
     return None

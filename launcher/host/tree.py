@@ -64,6 +64,10 @@ class FolderTree(Struct, frozen=True):
             raise HostError(f"{self.where(path)}: cannot be listed: {error.strerror}") from error
         return tuple(sorted(names, key=natural_key))
 
+    def open(self, path: str) -> int:
+        """Open a file that is to be read again and again, and return its descriptor; raises OSError."""
+        return _open(f"{self.root}/{path}")
+
     def where(self, path: str) -> str:
         """Name the file by its whole path."""
         return f"{str(self.root).rstrip('/')}/{path}"
@@ -107,9 +111,13 @@ def lines(text: str) -> tuple[str, ...]:
     return tuple(line for line in text.split("\n") if line)
 
 
-def _read_bytes(path: str) -> bytes:
+def _open(path: str) -> int:
     # O_NONBLOCK: a pipe in a folder that is not really a host must not hang the reader.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+
+
+def _read_bytes(path: str) -> bytes:
+    descriptor = _open(path)
     try:
         content = chunk = os.read(descriptor, _CHUNK_BYTES)
         while chunk and len(content) <= MAX_FILE_BYTES:

@@ -77,8 +77,8 @@ class ConsoleFollower:
         while not stopped:
             watch.forget()
             self._drain(descriptor)
-            select.select(waited_for, [], [], interval_s)
-            stopped = self._is_stopped_within(GATHER_S)
+            has_news = bool(select.select(waited_for, [], [], interval_s)[0])
+            stopped = has_news and self._is_stopped_within(GATHER_S)
         self._drain(descriptor)
         watch.close()
 

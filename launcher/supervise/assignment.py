@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -27,10 +28,23 @@ class DriftPolicy(StrEnum):
     OFF = "off"
 
 
+class AllowedSource(Protocol):
+    """Where the CPUs that may be used are read again and again."""
+
+    def read(self) -> AllowedCPUs:
+        """Return the CPUs that may be used now; raises HostError where they cannot be read."""
+
+    def has_changed(self) -> bool:
+        """Tell by a glance whether `read` may return others than it did last."""
+
+    def close(self) -> None:
+        """Let go of what is kept open for glances."""
+
+
 class Assignment(Struct, frozen=True, kw_only=True):
     """What one supervisor is responsible for, and the edges that it works through.
 
-    `read_allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, `record` turns it into
+    `allowed` looks at the cpuset as it is now. `replan` finds a plan for a changed cpuset, `record` turns it into
     the metadata that the domain keeps, `grade` tells how sure it is that these CPUs are ours alone, and `read_time` how
     many CPUs' time there is, None where that is not known. `reconnect` opens the lost connection again and finds the
     machine behind it; None where that is not possible yet. `on_agent` is called outside of the loop whenever the
@@ -45,7 +59,7 @@ class Assignment(Struct, frozen=True, kw_only=True):
     process: QEMUProcess
     pinning: Pinning
     vcpus: int
-    read_allowed: Callable[[], AllowedCPUs]
+    allowed: AllowedSource
     replan: Callable[[Pinning, AllowedCPUs], Pinning]
     record: Callable[[Pinning], str]
     grade: Callable[[CPUSet], Grade]

@@ -12,7 +12,7 @@ from launcher.supervise.exclusivity import Grade
 
 _log = logging.getLogger(__name__)
 # A Pod is resized once in its life, if at all, and nothing of the guest's depends on how soon that is told.
-LOOKS_BETWEEN_TIMES = 20
+LOOKS_BETWEEN_TIMES = 6
 
 
 class CpusetWatch:

@@ -20,7 +20,7 @@ from launcher.supervise.threads import has_ended
 
 _log = logging.getLogger(__name__)
 
-# In the long run all looks together take this part of one CPU, an eighth of what the threads' watch takes: the memory
+# In the long run all looks together take this part of one CPU, half of what the threads' watch may: the memory
 # of a guest of a few hundred MiB in small pages, or of any size in huge ones, is looked at every minute, the largest
 # guests' every hour. The first looks at a guest are closer together: each is twice as far from the last as the last was
 # from the one before.

@@ -24,8 +24,6 @@ PROOF_PAUSE_S = 0.1
 REPAIR_S = 1.0
 # A QEMU that is being killed has let go of all its threads within milliseconds.
 VANISHED_PAUSE_S = 0.05
-# Whether QEMU is stopped is looked at each fourth time: it costs a quarter of a look, and is nothing to be put right.
-STOP_LOOK_EVERY = 4
 # Those that come and go, and that nobody but us pins.
 _UNPINNED = (ThreadKind.WORKER, ThreadKind.VHOST)
 
@@ -45,7 +43,6 @@ class PinningWatch:
         self.found: tuple[Drift, ...] = ()
         self.verified_at: float | None = None
         self.is_stopped = False
-        self._looks = 0
         self.tally = Tally()
         self._pid = pid
         self._vcpus = vcpus
@@ -71,6 +68,14 @@ class PinningWatch:
             time.sleep(PROOF_PAUSE_S * (attempt + 1))
         return False
 
+    def has_changed(self) -> bool:
+        """Tell by a glance whether a look would find anything else than the last one did."""
+        return self._observer.has_changed()
+
+    def close(self) -> None:
+        """Let go of what was kept open for glances."""
+        self._observer.close()
+
     def look_for_drift(self, pinner: Pinner, *, has_ended: bool) -> None:
         """Look, and tell and count what differs that did not before; `has_ended` is the guest, QEMU may not have."""
         before, known = set(self.found), {thread.tid for thread in self.threads}
@@ -89,10 +94,7 @@ class PinningWatch:
                 self.tally = self.tally.with_drift(drift.role.kind)
 
     def look_for_stop(self) -> None:
-        """Look, one time in STOP_LOOK_EVERY, whether somebody has stopped QEMU, and tell a change."""
-        self._looks += 1
-        if self._looks % STOP_LOOK_EVERY:
-            return
+        """Look whether somebody has stopped QEMU, and tell a change."""
         before, self.is_stopped = self.is_stopped, is_stopped(self._pid)
         if self.is_stopped and not before:
             _log.warning("stopped: QEMU (pid %d), by a signal or a debugger; SIGCONT lets it go on", self._pid)

@@ -72,10 +72,10 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     """What one look at the guest showed, and what has been counted so far.
 
     Times: `beat_s` is the loop's last turn on the monotonic clock; the others are seconds since the epoch. `threads`
-    is empty before the first look and after the end. `verified_at` is when the kernel last confirmed the whole plan;
-    None while something differs (`drifts`) or nothing was looked at yet. `is_watched` tells whether the threads are
-    looked at after the proof; where they are not, `threads` and `drifts` are of then. `is_stopped` is QEMU's process,
-    all of it, not the guest (`phase`).
+    is empty before the first look and after the end. `verified_at` is when a look last confirmed the whole plan, a few
+    seconds ago at most, for glances in between are not told of; None while something differs (`drifts`) or nothing was
+    looked at yet. `is_watched` tells whether the threads are looked at after the proof; where they are not, `threads`
+    and `drifts` are of then. `is_stopped` is QEMU's process, all of it, not the guest (`phase`).
     """
 
     namespace: str

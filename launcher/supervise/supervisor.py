@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 
 from msgspec.structs import replace
 
@@ -28,7 +30,8 @@ from launcher.supervise.caller import Caller
 from launcher.supervise.children import ChildReaper, describe_wait_status, kill, wait_for_end
 from launcher.supervise.conditions import with_conditions
 from launcher.supervise.cpuset_watch import CpusetWatch
-from launcher.supervise.device_watch import LOOK_INTERVAL_S, DeviceWatch
+from launcher.supervise.device_watch import LOOK_INTERVAL_S as DEVICE_INTERVAL_S
+from launcher.supervise.device_watch import DeviceWatch
 from launcher.supervise.errands import Errands
 from launcher.supervise.greeter import Greeter
 from launcher.supervise.lifecycle import (
@@ -48,6 +51,7 @@ from launcher.supervise.lifecycle import (
     step,
 )
 from launcher.supervise.memory_watch import MemoryWatch, misplaced
+from launcher.supervise.pace import Pace
 from launcher.supervise.pinning_watch import REPAIR_S, PinningWatch
 from launcher.supervise.recorder import Recorder
 from launcher.supervise.roles import ObservedThread
@@ -57,10 +61,13 @@ from launcher.supervise.throttle import Throttle
 
 _log = logging.getLogger(__name__)
 
-# Drift is to be repaired within a second: that leaves a quarter of it for a busy machine. A look costs 0.3 ms.
-WATCH_INTERVAL_S = 0.75
 # The loop turns at least so often, so that a liveness probe can tell a guest that has nothing to say from a stuck loop.
 BEAT_INTERVAL_S = 5.0
+# Glances tell when there is something to look at. What they cannot see, such as a QEMU that was stopped or a process
+# that was moved to another control group, is looked at so often.
+LOOK_INTERVAL_S = 5.0
+# While something differs, or could not be looked at, it is looked at so often.
+UNSETTLED_INTERVAL_S = 0.75
 # What a proof may wait for libvirt in all, where QEMU is another user's: as long as for one call that hangs.
 PROOF_REPAIR_S = 10.0
 # A call that is under way when QEMU dies has libvirt write its record of the domain once more, which nobody would clear
@@ -90,14 +97,15 @@ class Supervisor:
         self._phase_since = time.time()
         self._paused_reason = ""
         self._agent_connected = assignment.agent_connected
-        self._watch_at_s = 0.0
+        self._pace = Pace(assignment.vcpus)
+        self._glance_at_s = self._look_at_s = 0.0
         # The last reason for which the guest could not be watched.
         self._fault = ""
         pinning = assignment.pinning
         self._watch = PinningWatch(assignment.process.pid, pinning, assignment.vcpus)
         self._cpuset = CpusetWatch(
             AllowedCPUs(cpus=pinning.cpuset, source=pinning.source),
-            read=assignment.read_allowed,
+            read=assignment.allowed.read,
             weigh=assignment.grade,
             read_time=assignment.read_time,
         )
@@ -139,7 +147,14 @@ class Supervisor:
         if self._agent_connected:
             # An adopted guest's: nobody knows whether the launcher before this one came to it.
             self._greeter.agent_came()
-        self._take(first)
+        with closing(self._watch), closing(self._assignment.allowed):
+            self._take(first)
+            outcome = self._turn_until_the_end()
+        self._tell_withheld(all_=True)
+        self._errands.wait(LAST_ERRANDS_S)
+        return outcome
+
+    def _turn_until_the_end(self) -> Outcome:
         while self._state.outcome is None:
             self._take(self._next_event())
             self._look_in_time()
@@ -148,22 +163,49 @@ class Supervisor:
             self._greeter.look(time.monotonic())
             self._tell_withheld()
             self._publish()
-        self._tell_withheld(all_=True)
-        self._errands.wait(LAST_ERRANDS_S)
         return self._state.outcome
 
     def _wait_for_qemu(self) -> None:
         wait_for_end(self._assignment.process, self._reaper, lambda status: self._events.put(_gone(status)))
 
     def _next_event(self) -> Event:
+        """Wait for the next event, and glance meanwhile; time has passed where something is due, or was seen."""
         now_s = time.monotonic()
-        watch_at_s = self._watch_at_s if self._is_watching() else None
-        wake_at_s = (self._state.wake_at_s, watch_at_s, self._greeter.due_at_s(now_s), now_s + BEAT_INTERVAL_S)
-        timeout_s = min(max(at_s - now_s, 0.0) for at_s in wake_at_s if at_s is not None)
-        try:
-            return self._events.get(timeout=timeout_s)
-        except queue.Empty:
-            return TimePassed()
+        is_watching, at_once_s, due_at_s = self._is_watching(), self._at_once_s(now_s), self._due_at_s(now_s)
+        while True:
+            # What can wait for the next glance does: the waking up is dearer than a glance.
+            wake_at_s = min(at_once_s, self._glance_at_s if is_watching else due_at_s)
+            try:
+                return self._events.get(timeout=max(wake_at_s - now_s, 0.0))
+            except queue.Empty:
+                now_s = time.monotonic()
+            if now_s >= min(at_once_s, due_at_s) or (is_watching and self._sees_a_change(now_s)):
+                return TimePassed()
+
+    def _at_once_s(self, now_s: float) -> float:
+        """Return when there is something to do that is not to be late."""
+        at_once_s = (self._state.wake_at_s, self._greeter.due_at_s(now_s))
+        return min((at_s for at_s in at_once_s if at_s is not None), default=math.inf)
+
+    def _due_at_s(self, now_s: float) -> float:
+        """Return when the loop is to turn where nothing happens; a second later is soon enough."""
+        due_at_s = (
+            now_s + BEAT_INTERVAL_S,
+            self._look_at_s if self._is_watching() else None,
+            self._devices_at_s if self._devices.devices and is_alive(self._state) else None,
+            self._throttle.due_at_s(),
+        )
+        return min(at_s for at_s in due_at_s if at_s is not None)
+
+    def _sees_a_change(self, now_s: float) -> bool:
+        """Glance where it is time to, and tell whether there is something to look at."""
+        if now_s < self._glance_at_s:
+            return False
+        self._glance_at_s = now_s + self._pace.interval_s(now_s)
+        if not self._watch.has_changed() and not self._assignment.allowed.has_changed():
+            return False
+        self._look_at_s = now_s
+        return True
 
     def _take(self, event: Event) -> None:
         before = self._state
@@ -191,6 +233,7 @@ class Supervisor:
         self._tell_of(event)
         if self._state.phase is not before.phase:
             self._phase_since = time.time()
+            self._pace.note_moved(time.monotonic())
             _log.info("phase: %s", self._state.phase)
             if self._state.phase is Phase.RUNNING:
                 give_back()
@@ -266,17 +309,20 @@ class Supervisor:
         return is_alive(self._state) and self._assignment.drift_policy is not DriftPolicy.OFF
 
     def _look_in_time(self) -> None:
-        """Look at cpuset and threads where it is time to."""
+        """Look at cpuset and threads where it is time to, or a glance saw a change."""
         now_s = time.monotonic()
-        if not self._is_watching() or now_s < self._watch_at_s:
+        if not self._is_watching() or (now_s < self._look_at_s and not self._sees_a_change(now_s)):
             return
-        self._watch_at_s = now_s + WATCH_INTERVAL_S
         self._guarded(lambda: self._look_and_answer(now_s))
+        self._pace.note_spent(time.thread_time(), now_s)
+        is_settled = not self._watch.found and not self._fault
+        self._look_at_s = now_s + (LOOK_INTERVAL_S if is_settled else UNSETTLED_INTERVAL_S)
+        self._glance_at_s = now_s + self._pace.interval_s(now_s)
 
     def _look_at_devices_in_time(self) -> None:
         now_s = time.monotonic()
         if self._devices.devices and is_alive(self._state) and now_s >= self._devices_at_s:
-            self._devices_at_s = now_s + LOOK_INTERVAL_S
+            self._devices_at_s = now_s + DEVICE_INTERVAL_S
             self._devices.look()
 
     def _look_at_memory_in_time(self) -> None:
@@ -307,13 +353,15 @@ class Supervisor:
         self._fault = repr(error)
 
     def _look_and_answer(self, now_s: float) -> None:
-        differed = bool(self._watch.found)
+        before = self._watch.found
         self._watch.look_for_stop()
         self._look_at_cpuset()
         self._look_for_drift()
+        if self._watch.found != before:
+            self._pace.note_moved(now_s)
         if self._watch.found:
             self._answer(now_s)
-        elif differed:
+        elif before:
             _log.info("verified: %d threads run where they were planned", len(self._watch.threads))
 
     def _look_for_drift(self) -> None:
@@ -331,7 +379,10 @@ class Supervisor:
 
     def _look_at_cpuset(self) -> None:
         """Look at the cpuset; where it changed, plan anew if the plan no longer holds."""
-        if not self._cpuset.has_changed() or self._assignment.drift_policy is not DriftPolicy.REPAIR:
+        if not self._cpuset.has_changed():
+            return
+        self._pace.note_moved(time.monotonic())
+        if self._assignment.drift_policy is not DriftPolicy.REPAIR:
             return
         try:
             pinning = self._assignment.replan(self._watch.pinning, self._cpuset.allowed)

@@ -10,16 +10,15 @@ from launcher.errors import HostError
 from launcher.supervise.roles import ObservedThread, Role, classify
 from launcher.supervise.vhost import VhostThreads
 
-# Looks from one listing of the threads to the next where their number says that nothing changed.
-_LIST_EVERY = 16
+# What /proc/<pid>/stat holds at most, some fifty numbers.
+_STAT_BYTES = 4096
 
 
 class ThreadObserver:
-    """Looks at the threads of one process again and again, cheaply.
+    """Looks at the threads of one process again and again; between two looks a glance tells whether one is needed.
 
-    vhost's kernel threads are among them, inside QEMU or beside it. A look costs one `stat` and one
-    `sched_getaffinity` a thread; the threads are listed where their number changed, one of them ended, or it is time
-    to. Where nothing changed, the very same tuple is returned as before, so that its reader need not compare.
+    vhost's kernel threads are among them, inside QEMU or beside it. Where a look finds nothing changed, it returns the
+    very same tuple as before, so that its reader need not compare.
     """
 
     def __init__(self, pid: int, proc: str = "/proc") -> None:
@@ -32,7 +31,37 @@ class ThreadObserver:
         self._named: dict[int, tuple[str, Role]] = {}
         self._young: set[int] = set()
         self._threads: tuple[ObservedThread, ...] = ()
-        self._unlisted = 0
+        # The folder of the threads, kept open: through its path the look at their number costs twice as much.
+        self._folder: int | None = None
+        # What a glance compares with.
+        self._expected: list[set[int]] = []
+
+    def has_changed(self) -> bool:
+        """Tell whether a look would find anything else than the last one did: one call a thread, and one for all.
+
+        The links of a process's folder of threads are their number and two (fs/proc/base.c, proc_task_getattr): one
+        that came is counted, one that was replaced by another fails. That its id went to a stranger meanwhile takes a
+        round of all process ids; for that there are looks without a reason. A kernel that counts otherwise is looked
+        at each time, and so is what cannot be glanced at.
+        """
+        if self._young:
+            # Their names are to be read once more.
+            return True
+        try:
+            if self._folder is None:
+                self._folder = os.open(self._tasks, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            inside = len(self._affinities) - len(self._beside)
+            if os.fstat(self._folder).st_nlink != inside + 2:
+                return True
+            return list(map(os.sched_getaffinity, self._affinities)) != self._expected
+        except OSError:
+            return True
+
+    def close(self) -> None:
+        """Close the folder that is glanced at."""
+        if self._folder is not None:
+            os.close(self._folder)
+        self._folder = None
 
     def observe(self) -> tuple[ObservedThread, ...]:
         """Return every thread, ascending by thread id; one that ends meanwhile is left out.
@@ -42,6 +71,7 @@ class ThreadObserver:
         affinities = self._read_affinities()
         if affinities != self._affinities or self._young:
             self._affinities = affinities
+            self._expected = list(affinities.values())
             self._read_names()
             self._threads = tuple(self._observed(tid) for tid in sorted(affinities) if tid in self._named)
         return self._threads
@@ -49,31 +79,14 @@ class ThreadObserver:
     def _read_affinities(self) -> dict[int, set[int]]:
         """Return the affinity of each thread; empty where the process is gone, HostError where all of /proc is."""
         try:
-            return self._reread_affinities() or self._list_affinities()
+            return self._list_affinities()
         except (FileNotFoundError, ProcessLookupError) as error:
             # Where a file system was, there is an empty folder.
             if not os.listdir(self._proc):  # noqa: PTH208 - paths of /proc are text here
                 raise HostError(f"{self._proc} is gone, and no thread can be looked at") from error
             return {}
 
-    def _reread_affinities(self) -> dict[int, set[int]] | None:
-        """Return the affinities of the same threads as before, or None where they may be others by now.
-
-        The links of a process's folder of threads are their number and two (fs/proc/base.c, proc_task_getattr): one
-        that came is counted, one that was replaced by another fails. That its id went to a stranger meanwhile takes a
-        round of all process ids; for that, and for kernels that count otherwise, there is the listing.
-        """
-        self._unlisted += 1
-        inside = len(self._affinities) - len(self._beside)
-        if self._unlisted >= _LIST_EVERY or os.stat(self._tasks).st_nlink != inside + 2:  # noqa: PTH116
-            return None
-        try:
-            return {tid: os.sched_getaffinity(tid) for tid in self._affinities}
-        except ProcessLookupError:
-            return None
-
     def _list_affinities(self) -> dict[int, set[int]]:
-        self._unlisted = 0
         inside, beside = os.listdir(self._tasks), self._vhost.find()  # noqa: PTH208 - often, so not through Path
         affinities = {}
         for tid in (*map(int, inside), *beside):
@@ -122,8 +135,9 @@ def _state(pid: int) -> str:
     Its first thread's is the same, and costs the kernel no sum over all threads.
     """
     try:
-        with open(f"/proc/{pid}/task/{pid}/stat", encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - as above
-            return file.read().rpartition(") ")[2][:1]
+        # Unbuffered bytes: a text file costs as much again, and this is read every few seconds.
+        with open(f"/proc/{pid}/task/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 - as above
+            return file.read(_STAT_BYTES).rpartition(b") ")[2][:1].decode()
     except (FileNotFoundError, ProcessLookupError):
         return ""
 

@@ -33,6 +33,10 @@ class Throttle:
         self._told[words] = _Told(at_s=before.at_s, withheld=before.withheld + 1)
         return False
 
+    def due_at_s(self) -> float | None:
+        """Return when something is to be told or forgotten; None where nothing was told lately."""
+        return min((told.at_s + self._interval_s for told in self._told.values()), default=None)
+
     def due(self, now_s: float, *, all_: bool = False) -> tuple[tuple[str, int], ...]:
         """Return what is to be told by now and how often it came since it was told last, and forget what has stopped.
 

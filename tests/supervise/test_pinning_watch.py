@@ -10,7 +10,7 @@ import pytest
 
 from launcher.cpuset import CPUSet
 from launcher.planner.model import Pinning
-from launcher.supervise.pinning_watch import STOP_LOOK_EVERY, PinningWatch
+from launcher.supervise.pinning_watch import PinningWatch
 from tests.faults.places import wait_until
 from tests.observability.processes import qemu_like
 from tests.processes import state_of
@@ -66,7 +66,6 @@ def test_a_stop_is_told_once_and_its_end_too(caplog: pytest.LogCaptureFixture) -
             if number is not None:
                 os.kill(pid, number)
             wait_until(lambda letters=letters: state_of(pid) in letters, f"its state is one of {letters}")  # type: ignore[misc]
-            for _look in range(STOP_LOOK_EVERY):
-                watch.look_for_stop()
+            watch.look_for_stop()
             seen.append(watch.is_stopped)
     assert (seen, told(caplog)) == ([False, True, True, False], ["stopped", "continued"])

@@ -25,6 +25,7 @@ from launcher.supervise.exclusivity import Grade
 from launcher.supervise.lifecycle import Event, Outcome, Started, Timing
 from launcher.supervise.snapshot import Exclusivity
 from launcher.supervise.supervisor import Supervisor
+from tests.faults.places import wait_until
 from tests.observability.processes import UUID, qemu_like
 
 # Without dedicated CPUs every thread may run on all of them, and nothing has to be moved, this process least of all.
@@ -98,6 +99,26 @@ class Machine:
         pass
 
 
+class Allowed:
+    """The CPUs of this process; `is_changed` is what a glance says until they are read again."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.is_changed = False
+        self.is_closed = False
+
+    def read(self) -> AllowedCPUs:
+        self.reads += 1
+        self.is_changed = False
+        return AllowedCPUs(cpus=OWN, source="test")
+
+    def has_changed(self) -> bool:
+        return self.is_changed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
 class Reaper:
     """Knows of every process that SIGKILL ended it."""
 
@@ -115,10 +136,9 @@ def process() -> Iterator[QEMUProcess]:
         os.close(pidfd)
 
 
-def run(process: QEMUProcess, record_run: Callable[[], None]) -> Outcome:
+def run(process: QEMUProcess, record_run: Callable[[], None], allowed: Allowed | None = None) -> Outcome:
     """Supervise the process from its proof to its end."""
     events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-    allowed = AllowedCPUs(cpus=OWN, source="test")
     machine = Machine(events, record_run)
     assignment = Assignment(
         namespace="prod",
@@ -128,7 +148,7 @@ def run(process: QEMUProcess, record_run: Callable[[], None]) -> Outcome:
         process=process,
         pinning=PINNING,
         vcpus=1,
-        read_allowed=lambda: allowed,
+        allowed=allowed or Allowed(),
         replan=lambda pinning, _allowed: pinning,
         record=lambda _pinning: "",
         grade=lambda _cpuset: Grade(exclusivity=Exclusivity.SHARED, reason=""),
@@ -169,3 +189,42 @@ def test_a_call_that_never_comes_back_holds_up_no_end(process: QEMUProcess, monk
 
     assert run(process, record_run).reason == "QEMU died: killed by signal 9 (SIGKILL)"
     is_released.set()
+
+
+@pytest.mark.skipif(len(OWN) < 2, reason="a thread is to be moved")
+def test_a_thread_that_is_moved_between_two_looks_is_seen_and_put_back(
+    process: QEMUProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOK_INTERVAL_S", "BEAT_INTERVAL_S"):
+        monkeypatch.setattr(supervisor, name, 600.0)
+    is_put_back: list[bool] = []
+
+    def record_run() -> None:
+        # The first may be seen by the look that follows the start, the others by nothing but a glance.
+        for _time in range(3):
+            os.sched_setaffinity(process.pid, {min(OWN)})
+            wait_until(lambda: os.sched_getaffinity(process.pid) == set(OWN), "it is back")
+            is_put_back.append(True)
+        os.kill(process.pid, signal.SIGKILL)
+
+    run(process, record_run)
+    assert is_put_back == [True] * 3
+
+
+def test_a_cpuset_that_a_glance_sees_changed_is_looked_at(
+    process: QEMUProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOOK_INTERVAL_S", "BEAT_INTERVAL_S"):
+        monkeypatch.setattr(supervisor, name, 600.0)
+    allowed = Allowed()
+
+    def record_run() -> None:
+        # More than the looks of the start, which end one by one.
+        wait_until(lambda: allowed.reads > 0, "the cpuset is read")
+        for _time in range(3):
+            before, allowed.is_changed = allowed.reads, True
+            wait_until(lambda before=before: allowed.reads > before, "it is read again")  # type: ignore[misc]
+        os.kill(process.pid, signal.SIGKILL)
+
+    run(process, record_run, allowed)
+    assert (allowed.is_changed, allowed.is_closed) == (False, True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,9 @@ import pytest
 from launcher.cpuset import CPUSet
 from launcher.supervise.roles import Role, ThreadKind
 from launcher.supervise.threads import ThreadObserver, set_affinity
+from tests.faults.places import wait_until
 from tests.observability.processes import qemu_like
+from tests.processes import state_of
 
 
 @pytest.fixture
@@ -91,6 +94,56 @@ def test_a_thread_more_or_less_is_seen_at_the_next_look() -> None:
         during = {seen.tid for seen in observer.observe()}
     after = {seen.tid for seen in observer.observe()}
     assert [more in tids for tids in (before, during, after)] == [False, True, False]
+
+
+def test_a_glance_sees_every_change_that_a_look_would_find(thread: int) -> None:
+    cpus = os.sched_getaffinity(thread)
+    one = CPUSet.of((min(cpus),))
+    with closing(ThreadObserver(os.getpid())) as observer:
+
+        def settled() -> bool:
+            observer.observe()
+            # What is new has its name read twice.
+            observer.observe()
+            return not observer.has_changed()
+
+        assert observer.has_changed()
+        seen = [settled()]
+        set_affinity(thread, one)
+        seen += [observer.has_changed(), settled()]
+        with _waiting_thread() as first:
+            seen += [observer.has_changed(), settled()]
+        # One that is there in the place of another makes the number the same.
+        with _waiting_thread() as second:
+            seen += [observer.has_changed(), settled()]
+        seen += [observer.has_changed(), settled()]
+        set_affinity(thread, CPUSet.of(cpus))
+        seen += [observer.has_changed(), settled()]
+    is_movable = len(cpus) > 1
+    assert seen == [True, is_movable, True, True, True, True, True, True, True, is_movable, True]
+    assert first != second
+
+
+def test_a_new_thread_is_looked_at_once_more_for_its_name() -> None:
+    with closing(ThreadObserver(os.getpid())) as observer:
+        observer.observe()
+        observer.observe()
+        with _waiting_thread():
+            observer.observe()
+            first = observer.has_changed()
+            observer.observe()
+            assert (first, observer.has_changed()) == (True, False)
+
+
+def test_a_process_that_has_ended_is_to_be_looked_at() -> None:
+    with qemu_like("qemu-system-x86=0", "CPU 0/TCG=0") as pid, closing(ThreadObserver(pid)) as observer:
+        observer.observe()
+        observer.observe()
+        before = observer.has_changed()
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: state_of(pid) == "Z", "it is a zombie")
+        assert (before, observer.has_changed()) == (False, True)
+    assert ThreadObserver(pid).has_changed()
 
 
 def test_a_thread_renamed_soon_after_its_start_is_recognised(thread: int) -> None:

@@ -25,6 +25,16 @@ def test_what_goes_on_is_told_once_every_interval_and_what_has_stopped_is_told_a
     assert throttle.admits("disk", seconds + 2 * INTERVAL_S)
 
 
+def test_the_next_thing_to_tell_is_due_when_its_interval_ends() -> None:
+    throttle = Throttle()
+    before = throttle.due_at_s()
+    throttle.admits("disk", 1.0)
+    throttle.admits("network", 3.0)
+    assert (before, throttle.due_at_s()) == (None, 1.0 + INTERVAL_S)
+    throttle.due(1.0 + INTERVAL_S)
+    assert throttle.due_at_s() == 3.0 + INTERVAL_S
+
+
 def test_what_was_counted_is_told_at_the_end() -> None:
     throttle = Throttle()
     throttle.admits("disk", 0.0)
