@@ -143,14 +143,6 @@ class Market(Struct):
             total = joined(total, own, self.limits, self.effort)
         return total
 
-    def allows(self, chosen: Sequence[Reservation]) -> bool:
-        """Tell whether the guest fits at the price where these are the reservations of the areas."""
-        offers = [
-            [offer for offer in own if offer.chosen and offer.chosen.pick and offer.chosen.pick.reservation == option]
-            for own, option in zip(self.offers, chosen, strict=True)
-        ]
-        return self.with_fields(offers=offers).settle([tuple(self.areas)]) is not None
-
     def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
         settled = self._settle(groups)

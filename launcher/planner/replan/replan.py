@@ -13,9 +13,9 @@ from launcher.planner.bounds import least_terms
 from launcher.planner.explain import explain_roles, score_in_words
 from launcher.planner.model import Cell, Pinning, Reason
 from launcher.planner.optimum.placement import Placement, scored
+from launcher.planner.optimum.vacancy import Vacancy
 from launcher.planner.plan import share
 from launcher.planner.replan.resettle import resettle
-from launcher.planner.replan.vacancy import Vacancy
 from launcher.planner.roles import assign_roles
 from launcher.planner.setting import Setting, setting_of
 from launcher.planner.terms import proof_explained, proof_of
