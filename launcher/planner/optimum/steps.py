@@ -16,9 +16,10 @@ from launcher.planner.optimum.vacancy import Turn, Vacancy, turns
 from launcher.vmi.guest import Topology
 
 # One of each term in the order of the objective; before these a vCPU away from the node of its cell, and a vCPU or
-# housekeeping where the other should be; after them housekeeping that moves. No count reaches what comes before it.
-_PRICES = tuple(1 << 16 * place for place in reversed(range(9)))
-_AWAY, _LOUD, _ACROSS, _SPLIT, _BESIDE, _NODE_CROSSING, _NODE, _CACHE_CROSSING, _MOVED = _PRICES
+# housekeeping where the other should be; after them a vCPU far from the guest's devices, and housekeeping that moves.
+# No count reaches what comes before it.
+_PRICES = tuple(1 << 16 * place for place in reversed(range(10)))
+_AWAY, _LOUD, _ACROSS, _SPLIT, _BESIDE, _NODE_CROSSING, _NODE, _CACHE_CROSSING, _FAR, _MOVED = _PRICES
 # How many states are looked at in all, a tenth of a second; but after every turn at least so many go on.
 _EFFORT = 8_000
 _NARROWEST = 4
@@ -159,6 +160,7 @@ class States:
             + _NODE_CROSSING * (bool(socket_nodes) and node not in socket_nodes)
             + _NODE * (node not in state.nodes)
             + _CACHE_CROSSING * (bool(socket_caches) and cache not in socket_caches)
+            + _FAR * (bool(self._vacancy.device_nodes) and node not in self._vacancy.device_nodes)
         )
         if turn.rest_of_core:
             guest_cores |= {turn.guest_core}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct, field
@@ -16,8 +16,8 @@ class Vacancy(Struct, frozen=True, kw_only=True):
     """The vCPUs that keep their CPU, those that need another one, and the free CPUs, all ascending.
 
     `preferred` are the housekeeping CPUs so far, `quiet` those where movers are to go and housekeeping is not;
-    `home_nodes` says on which node the memory of a vCPU's cell lies. A guest that is placed at the start has movers
-    alone.
+    `home_nodes` says on which node the memory of a vCPU's cell lies, `device_nodes` are those of the guest's devices. A
+    guest that is placed at the start has movers alone.
     """
 
     movers: tuple[int, ...]
@@ -28,6 +28,7 @@ class Vacancy(Struct, frozen=True, kw_only=True):
     preferred: CPUSet = CPUSet()
     quiet: CPUSet = CPUSet()
     home_nodes: Mapping[int, int] = field(default_factory=dict)
+    device_nodes: Collection[int] = ()
 
 
 class Turn(NamedTuple):

@@ -11,8 +11,9 @@ def resettle(vacancy: Vacancy, topology: Topology) -> Placement:
     """Choose the movers' and the housekeeping's CPUs, best by the score for the vCPUs that stay.
 
     First come vCPUs on the node of their cell, then movers on quiet CPUs and housekeeping on others, then the score,
-    then housekeeping where it was, then low CPU numbers. Exact where the states are few enough for the effort, or where
-    those that were left out cannot score better; the placement is sure of that.
+    then movers on the nodes of the guest's devices, then housekeeping where it was, then low CPU numbers. Exact where
+    the states are few enough for the effort, or where those that were left out cannot score better; the placement is
+    sure of that.
     """
     found = settled_in_turns(vacancy, topology)
     if found is None:
