@@ -163,7 +163,9 @@ class Market(Struct):
                 offer._replace(chosen=Link(Pick(group, offer.low, offer.high), offer.chosen))
                 for offer in self.group(group)
             ]
-            total = joined(total, own, self.limits._replace(enough=sockets), self.effort)
+            # All of the housekeeping has to be there with the last one.
+            least = self.housekeeping if group is groups[-1] else 0
+            total = joined(total, own, self.limits._replace(enough=sockets, least=least), self.effort)
         fitting = [offer for offer in self.complete(total) if offer.low <= sockets <= offer.high]
         best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)
