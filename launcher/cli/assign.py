@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.evidence import grade_cpus, warn_of_quota
@@ -13,11 +13,13 @@ from launcher.errors import HostError
 from launcher.host.cpu_time import CPUTimeReader
 from launcher.host.model import AllowedCPUs
 from launcher.host.sysfs import read_host
+from launcher.host.tree import Tree
 from launcher.hypervisor.protocol import Hypervisor, Machine
 from launcher.planner.model import Pinning
 from launcher.planner.replan.replan import replan
 from launcher.supervise.allowed import AllowedReader
 from launcher.supervise.assignment import Assignment, DriftPolicy
+from launcher.supervise.device_watch import HeldDevice
 from launcher.supervise.greeter import Visit
 from launcher.supervise.lifecycle import Adopted
 from launcher.vmi.guest import Guest
@@ -37,7 +39,8 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
     def plan_anew(pinning: Pinning, allowed: AllowedCPUs) -> Pinning:
         if guest.cpu.topology.vcpus != found.vcpus:
             raise HostError(f"the manifest has {guest.cpu.topology.vcpus} vCPUs by now, the guest {found.vcpus}")
-        return replan(pinning, guest, read_host(tree, native_arch()), owned(allowed))
+        nodes = _nodes_of(found.devices, tree)
+        return replan(pinning, guest, read_host(tree, native_arch()), owned(allowed), device_nodes=nodes)
 
     if isinstance(found.first_event, Adopted):
         warn_of_quota(guest, found.pinning)
@@ -63,6 +66,15 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
         devices=found.devices,
         starts_paused=guest.starts_paused,
     )
+
+
+def _nodes_of(devices: Sequence[HeldDevice], tree: Tree) -> tuple[int, ...]:
+    """Return the nodes of the guest's PCI devices as they hang now."""
+    if not devices:
+        return ()
+    from launcher.host.pci import nodes_of  # noqa: PLC0415 - few guests have any
+
+    return nodes_of(tree, {device.address for device in devices})
 
 
 def _credentials_setter(guest: Guest, options: Namespace) -> Callable[[Machine, Visit], bool] | None:

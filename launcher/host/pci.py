@@ -14,7 +14,7 @@ No link is followed: a capture has none.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct
 
@@ -62,6 +62,13 @@ def pci_devices(tree: Tree) -> Iterator[PCIDevice]:
     for root in tree.list(_DEVICES):
         if _ROOT.fullmatch(root):
             yield from _below(tree, root, f"{_DEVICES}/{root}", ())
+
+
+def nodes_of(tree: Tree, addresses: Collection[str]) -> tuple[int, ...]:
+    """Return the NUMA nodes of PCI devices and mediated ones, ascending; what hangs on no node counts for none."""
+    held = (device for device in pci_devices(tree) if {device.address, *tree.list(device.folder)} & set(addresses))
+    nodes = {device.node for device in held}
+    return tuple(sorted(nodes - {NO_NODE}))
 
 
 def _below(tree: Tree, root: str, folder: str, path: tuple[str, ...]) -> Iterator[PCIDevice]:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from functools import partial
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 from msgspec import Struct
-from msgspec.structs import asdict, fields
+from msgspec.structs import asdict, fields, replace
 
 from launcher.cpuset import CPUSet
-from launcher.planner.model import Cell, IOThreadPin, Pinning, Proof, Reason, Score, SharedPin, VCPUPin
+from launcher.planner.model import IOThreadPin, Pinning, Proof, SharedPin
 
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
-_IN_WORDS = {
+# The keys in their order; each is a field of the pinning, but that "shared_vcpus" are its `shared`.
+_KEYS = (
+    *("vcpus", "emulator", "iothreads", "cells", "spare", "warnings", "reasons", "cpuset", "source", "housekeeping"),
+    *("score", "proof", "degraded", "vhost", "shared_vcpus"),
+)
+_IN_WORDS: dict[type[object], str] = {
     str: "a text",
     int: "a whole number",
     bool: "true or false",
@@ -27,74 +30,70 @@ _IN_WORDS = {
 
 def to_json(pinning: Pinning) -> str:
     """Write the pinning as one line of JSON; the keys and their order are stable (DESIGN, "The command line")."""
-    return json.dumps(
-        {
-            "vcpus": [asdict(pin) for pin in pinning.vcpus],
-            "emulator": str(pinning.emulator),
-            "iothreads": {str(pin.iothread): str(pin.cpus) for pin in pinning.iothreads},
-            "cells": [_cell_document(cell) for cell in pinning.cells],
-            "spare": str(pinning.spare),
-            "warnings": list(pinning.warnings),
-            "reasons": [asdict(reason) for reason in pinning.reasons],
-            "cpuset": str(pinning.cpuset),
-            "source": pinning.source,
-            "housekeeping": str(pinning.housekeeping),
-            "score": None if pinning.score is None else asdict(pinning.score),
-            "proof": _proof_document(pinning.proof),
-            "degraded": pinning.degraded,
-            "vhost": str(pinning.vhost),
-            "shared_vcpus": {str(pin.vcpu): str(pin.cpus) for pin in pinning.shared},
-        }
-    )
+    document = {name: _plain(value) for name, value in asdict(pinning).items()}
+    document["iothreads"] = {str(pin.iothread): str(pin.cpus) for pin in pinning.iothreads}
+    document["shared_vcpus"] = {str(pin.vcpu): str(pin.cpus) for pin in pinning.shared}
+    return json.dumps({key: document[key] for key in _KEYS})
+
+
+def _plain(value: object) -> object:
+    match value:
+        case CPUSet():
+            return str(value)
+        case Proof(optimal=True):
+            return {"optimal": True}
+        case Struct():
+            return {name: _plain(part) for name, part in asdict(value).items()}
+        case tuple():
+            return [_plain(part) for part in value]
+    return value
 
 
 def from_json(text: str) -> Pinning:
     """Read back what `to_json` wrote, without loss; raises ValueError that names the key which is wrong."""
     try:
-        document = json.loads(text)
+        read = json.loads(text)
     except RecursionError as error:
         raise ValueError("the pinning is nested too deeply") from error
-    if not isinstance(document, dict):
-        raise _wrong("pinning", document, "a JSON object")
-    return Pinning(
-        cpuset=_cpus(document, "cpuset"),
-        source=_value(document, "source", str),
-        vcpus=_each(document, "vcpus", partial(_struct, VCPUPin)),
-        emulator=_cpus(document, "emulator"),
-        iothreads=tuple(
-            IOThreadPin(iothread=number, cpus=cpus) for number, cpus in _by_id(document, "iothreads", "an IOThread")
-        ),
-        cells=_each(document, "cells", _cell),
-        housekeeping=_cpus(document, "housekeeping"),
-        spare=_cpus(document, "spare"),
-        score=None if _member(document, "score") is None else _struct(Score, document["score"]),
-        proof=None if _member(document, "proof") is None else _proof(document["proof"]),
-        degraded=_value(document, "degraded", bool),
-        warnings=_each(document, "warnings", _line),
-        reasons=_each(document, "reasons", partial(_struct, Reason)),
-        # A record of a launcher that knew of neither of these has no such key.
-        shared=tuple(
-            SharedPin(vcpu=number, cpus=cpus)
-            for number, cpus in _by_id({"shared_vcpus": {}} | document, "shared_vcpus", "a vCPU")
-        ),
-        vhost=_cpus({"vhost": ""} | document, "vhost"),
+    if not isinstance(read, dict):
+        raise _wrong("pinning", read, "a JSON object")
+    # A record of a launcher that knew of neither of these has no such key.
+    document = {"shared_vcpus": {}, "vhost": ""} | read
+    iothreads, shared = _by_id(document, "iothreads", "an IOThread"), _by_id(document, "shared_vcpus", "a vCPU")
+    return replace(
+        _struct(Pinning, document | {"iothreads": [], "shared": []}),
+        iothreads=tuple(IOThreadPin(iothread=number, cpus=cpus) for number, cpus in iothreads),
+        shared=tuple(SharedPin(vcpu=number, cpus=cpus) for number, cpus in shared),
     )
 
 
-def _cell_document(cell: Cell) -> dict[str, object]:
-    return {
-        "cell": cell.cell,
-        "node": cell.node,
-        "vcpus": str(cell.vcpus),
-        "memory_bytes": cell.memory_bytes,
-        "distances": [list(pair) for pair in cell.distances],
-    }
+def _struct(struct: type[S], value: object) -> S:
+    """Read an object with the fields of a struct."""
+    return struct(**{field.name: _field(value, field.name, field.type) for field in fields(struct)})
 
 
-def _proof_document(proof: Proof | None) -> dict[str, object] | None:
-    if proof is None:
-        return None
-    return {"optimal": True} if proof.optimal else asdict(proof)
+def _field(document: object, key: str, kind: type[object]) -> object:
+    """Read a member of this type."""
+    value, parts = _member(document, key), get_args(kind)
+    if type(None) in parts:
+        return None if value is None else _field(document, key, parts[0])
+    if parts == (int, int):
+        return _pair(value)
+    if parts:
+        return _each(document, key, parts[0])
+    if kind is CPUSet:
+        return _cpus(document, key)
+    if kind is Proof:
+        return _proof(value)
+    return _struct(kind, value) if issubclass(kind, Struct) else _value(document, key, kind)
+
+
+def _each(document: object, key: str, kind: type[object]) -> tuple[object, ...]:
+    entries = _value(document, key, list)
+    try:
+        return tuple(_field({"entry": entry}, "entry", kind) for entry in entries)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
 
 
 def _member(document: object, key: str) -> object:
@@ -124,14 +123,6 @@ def _cpus(document: object, key: str) -> CPUSet:
         raise ValueError(f"{key}: {error}") from error
 
 
-def _each(document: object, key: str, read: Callable[[object], T]) -> tuple[T, ...]:
-    entries = _value(document, key, list)
-    try:
-        return tuple(read(entry) for entry in entries)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
-
-
 def _by_id(document: object, key: str, what: str) -> list[tuple[int, CPUSet]]:
     """Read an object whose keys are ids, each with its CPUs."""
     pins = _value(document, key, dict)
@@ -139,25 +130,6 @@ def _by_id(document: object, key: str, what: str) -> list[tuple[int, CPUSet]]:
     if wrong is not None:
         raise ValueError(f"{key}: {wrong!r} is not {what} id")
     return [(int(number), _cpus(pins, number)) for number in pins]
-
-
-def _struct(struct: type[S], value: object) -> S:
-    """Read a value that is its fields, each of a plain type."""
-    return struct(**{field.name: _value(value, field.name, field.type) for field in fields(struct)})
-
-
-def _line(value: object) -> str:
-    return _value({"entry": value}, "entry", str)
-
-
-def _cell(value: object) -> Cell:
-    return Cell(
-        cell=_value(value, "cell", int),
-        node=_value(value, "node", int),
-        vcpus=_cpus(value, "vcpus"),
-        memory_bytes=_value(value, "memory_bytes", int),
-        distances=_each(value, "distances", _pair),
-    )
 
 
 def _pair(value: object) -> tuple[int, int]:

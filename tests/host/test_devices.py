@@ -273,3 +273,19 @@ def test_a_capture_of_devices_tells_as_much_as_the_machine() -> None:
     assert tuple(pci_devices(again)) == tuple(pci_devices(machine))
     assert driver_of(again, "0000:41:00.0") == "vfio-pci"
     assert iommu_group(again, "0000:41:00.0") == (0, ("0000:41:00.0",))
+
+
+def test_the_nodes_of_devices_are_found_by_their_addresses() -> None:
+    from launcher.host.pci import nodes_of  # noqa: PLC0415 - for this one
+
+    uuid = "c2177883-f1bb-47f0-914d-32a22e3a8804"
+    machine = tree_of(
+        (
+            *row("pci0000:40", 0, "0000:41:00.0"),
+            Device(address="0000:81:00.0", root="pci0000:80", node=3, mediated=(uuid,)),
+            Device(address="0000:c1:00.0", root="pci0000:c0"),
+        )
+    )
+    assert nodes_of(machine, {"0000:41:00.0", uuid}) == (0, 3)
+    # On no node, a USB device, and one that is gone.
+    assert nodes_of(machine, {"0000:c1:00.0", "1:4", "0000:e1:00.0"}) == ()

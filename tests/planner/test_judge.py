@@ -98,6 +98,8 @@ def test_housekeeping_stays_off_the_vcpus_cores_where_pages_are_short(number: in
         pytest.param(80, 6, id="Genoa NPS4"),
         pytest.param(181, 17, id="Genoa NPS4, a node filled beside eight housekeeping CPUs"),
         pytest.param(226, 13, id="Genoa NPS1, three guest sockets on two nodes"),
+        pytest.param(251, 15, id="EPYC 8x8, two guest sockets on five nodes"),
+        pytest.param(350, 12, id="ARM 2x16, each guest socket on the largest caches"),
     ],
 )
 def test_nodes_short_of_pages_keep_their_largest_caches(number: int, crossings: int) -> None:

@@ -8,6 +8,7 @@ from launcher.cpuset import CPUSet
 from launcher.host.model import AllowedCPUs
 from launcher.host.synthetic import parse_synthetic
 from launcher.planner.plan import plan
+from launcher.planner.replan.replan import replan
 from launcher.vmi.guest import Guest, GuestCPU, GuestMemory, Topology
 
 TWO_NODES = "node:2 core:4 pu:2"
@@ -67,3 +68,54 @@ def test_vcpus_are_on_the_devices_nodes_where_no_term_is_worse(
 
 def test_an_isolated_emulator_does_not_keep_the_vcpus_from_their_devices() -> None:
     assert _nodes(Topology(cores=2), "0-15", (1,), TWO_NODES, isolated=True) == {1}
+
+
+@pytest.mark.parametrize(
+    ("devices", "now", "cpus"),
+    [
+        ((), "0,2,4-7", (0, 2)),
+        ((1,), "0,4-7", (0, 4)),
+        # Another node used is worse than a device far away, and so is another cache.
+        ((1,), "0,2,4-7", (0, 2)),
+        # Both vCPUs move, and nothing else tells between the nodes.
+        ((), "2-7", (2, 3)),
+        ((1,), "2-7", (4, 5)),
+        ((1,), "2-4,6", (2, 3)),
+        ((7,), "2-7", (2, 3)),
+    ],
+    ids=[
+        "no_devices",
+        "one_vcpu_moves_to_the_only_node_left",
+        "not_where_another_node_is_used",
+        "both_move",
+        "both_move_to_the_device",
+        "not_where_a_cache_is_crossed",
+        "an_unknown_node",
+    ],
+)
+def test_movers_go_to_the_devices_nodes_where_no_term_is_worse(
+    devices: tuple[int, ...], now: str, cpus: tuple[int, ...]
+) -> None:
+    guest = Guest(
+        name="g",
+        cpu=GuestCPU(topology=Topology(cores=2), dedicated=True),
+        memory=GuestMemory(guest_bytes=1 << 30),
+    )
+    host = parse_synthetic(TWO_CACHES)
+    before = plan(guest, host, AllowedCPUs(cpus=CPUSet.parse("0-1"), source="test"))
+    allowed = AllowedCPUs(cpus=CPUSet.parse(now), source="test")
+    after = replan(before, guest, host, allowed, device_nodes=devices)
+    assert tuple(pin.cpu for pin in after.vcpus) == cpus
+
+
+def test_a_mover_is_near_the_devices_before_housekeeping_stays_where_it_was() -> None:
+    cpu = GuestCPU(topology=Topology(cores=2), dedicated=True, isolate_emulator_thread=True)
+    guest = Guest(name="g", cpu=cpu, memory=GuestMemory(guest_bytes=1 << 30))
+    host = parse_synthetic("node:2 core:4 pu:1")
+    before = plan(guest, host, AllowedCPUs(cpus=CPUSet.parse("0-2"), source="test"))
+    there = replan(before, guest, host, AllowedCPUs(cpus=CPUSet.parse("4-6"), source="test"))
+    assert there.emulator == CPUSet.parse("6")
+    allowed = AllowedCPUs(cpus=CPUSet.parse("2-3,6-7"), source="test")
+    for devices, emulator in (((), "6"), ((0,), "6"), ((1,), "2")):
+        after = replan(there, guest, host, allowed, device_nodes=devices)
+        assert (after.emulator, after.score) == (CPUSet.parse(emulator), there.score)

@@ -99,7 +99,7 @@ def _by_permutation(free: tuple[CPU, ...], topology: Topology, housekeeping: int
         pytest.param(3, (0, 1, 2, 5, 7, 9, 10, 11, 12, 13, 14, 15, 16), 1, (1, 4, 0, 2, 3, 4), id="an emulator, too"),
     ],
 )
-def test_guest_cores_of_three_threads_on_three_areas_are_untangled(
+def test_guest_cores_of_three_threads_on_three_areas_are_placed_one_cpu_after_the_other(
     cores: int, numbers: tuple[int, ...], housekeeping: int, expected: tuple[int, ...]
 ) -> None:
     host = regular_host(3, 2, cores, 2, interleaved=False)

@@ -12,8 +12,8 @@ from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
 from launcher.planner.model import Score
 from launcher.planner.optimum.placement import Placement
+from launcher.planner.optimum.vacancy import Vacancy
 from launcher.planner.replan.resettle import resettle
-from launcher.planner.replan.vacancy import Vacancy
 from launcher.planner.score import score
 from launcher.planner.terms import TERMS
 from tests.planner.cases import Case, cases

@@ -16,14 +16,10 @@ from launcher.planner.cells.cells import cores_backed, cores_by_pages, free_page
 from launcher.planner.demand import CPUDemand
 from launcher.planner.floating import quiet_ones
 from launcher.planner.model import Cell
-from launcher.planner.optimum.effort import TooLong
-from launcher.planner.optimum.placement import Placement, place_accepted, place_within, scored
+from launcher.planner.optimum.placement import Placement, place_in_turns, place_within, scored
 from launcher.planner.refusal import cores_across_nodes, too_few_cpus_with_memory, too_few_pages, too_little_memory
 from launcher.planner.terms import TERMS
 from launcher.vmi.guest import Guest, Topology
-
-# Steps of the search guest core by guest core, for all choices together: a few hundredths of a second.
-_UNTANGLING_EFFORT = 3_000
 
 
 def place_in_quiet_cells(
@@ -50,7 +46,7 @@ def place_in_cells(
 
     It is the best placement of which every node used has the huge pages. Where rounding of the pages wants more than
     their numbers do, nodes give fewer vCPUs until all is rounded up, or what fits the pages most closely, whichever is
-    better; guests that are quickly searched guest core by guest core (most of up to eight vCPUs) are exact there, too.
+    better; small guests are also searched one CPU after the other, and most of up to eight vCPUs are exact then.
     Raises DoesNotFit where there is none, naming what the best placement lacked, or where a guest core would have to
     lie on two nodes.
     """
@@ -109,8 +105,7 @@ def _with_pages(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDema
     closest = None if found is first else cores_by_pages(backed, supply)
     if closest is not None:
         candidates.append(within(dict.fromkeys(backed, 0) | closest))
-    with suppress(TooLong):
-        candidates.append(place_accepted(usable, topology, demand.housekeeping, supply.suffices, _UNTANGLING_EFFORT))
+    candidates.append(place_in_turns(usable, topology, demand.housekeeping, supply.suffices))
     fitting = [one for one in candidates if one is not None and fits(one)]
     best = min(fitting, key=lambda placement: placement.score, default=None)
     # Nothing is better than the first one, for which rounding was left out.

@@ -143,14 +143,6 @@ class Market(Struct):
             total = joined(total, own, self.limits, self.effort)
         return total
 
-    def allows(self, chosen: Sequence[Reservation]) -> bool:
-        """Tell whether the guest fits at the price where these are the reservations of the areas."""
-        offers = [
-            [offer for offer in own if offer.chosen and offer.chosen.pick and offer.chosen.pick.reservation == option]
-            for own, option in zip(self.offers, chosen, strict=True)
-        ]
-        return self.with_fields(offers=offers).settle([tuple(self.areas)]) is not None
-
     def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
         """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
         settled = self._settle(groups)
@@ -171,7 +163,9 @@ class Market(Struct):
                 offer._replace(chosen=Link(Pick(group, offer.low, offer.high), offer.chosen))
                 for offer in self.group(group)
             ]
-            total = joined(total, own, self.limits._replace(enough=sockets), self.effort)
+            # All of the housekeeping has to be there with the last one.
+            least = self.housekeeping if group is groups[-1] else 0
+            total = joined(total, own, self.limits._replace(enough=sockets, least=least), self.effort)
         fitting = [offer for offer in self.complete(total) if offer.low <= sockets <= offer.high]
         best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)

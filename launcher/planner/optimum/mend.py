@@ -10,10 +10,12 @@ from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.states import Goal
 
-# The efforts: in all, and for dividing some groups once, on so many areas; what preparing that, and settling, count as.
+# The efforts: in all, and for dividing some groups, or one, once, on so many areas; what preparing that, and settling,
+# count as.
 _EFFORT = 60_000
 _ONCE = 4_000
 _AREAS = 20
+_ALONE = 24
 _PREPARING = 60
 _SETTLING = 500
 # Choices of areas for one guest socket that are looked at.
@@ -26,7 +28,8 @@ def mended(best: Settled, ground: Ground) -> Settled:
     found: Settled | None = best
     while found is not None:
         best = found
-        anew = chain(_divided_anew(best, ground, effort), _carved(best, ground, effort))
+        groups = _divided_anew(best, ground, effort)
+        anew = chain(groups, _carved(best, ground, effort), _alone(best, ground, effort))
         found = next((one for one in anew if one and ground.crossed_by(one) < ground.crossed_by(best)), None)
     return best
 
@@ -47,14 +50,20 @@ def _divided_anew(best: Settled, ground: Ground, effort: Effort) -> Iterator[Set
             yield _together(best, some, used - {old} | {new}, ground, effort)
 
 
+def _alone(best: Settled, ground: Ground, effort: Effort) -> Iterator[Settled | None]:
+    """Divide one group with the areas of its nodes that no other has: there may be larger ones."""
+    for index, (group, _) in enumerate(best.groups):
+        yield _together(best, (index,), ground.nodes_of(group), ground, effort, most=_ALONE)
+
+
 def _together(
-    best: Settled, some: Collection[int], nodes: Collection[int], ground: Ground, effort: Effort
+    best: Settled, some: Collection[int], nodes: Collection[int], ground: Ground, effort: Effort, *, most: int = _AREAS
 ) -> Settled | None:
     chosen = [best.groups[index] for index in some]
     crossed = ground.crossed(group for group, _ in chosen)
     others = [group for index, (group, _) in enumerate(best.groups) if index not in some]
     areas = ground.areas_on(nodes, others)
-    if effort.steps <= 0 or not crossed or len(areas) > _AREAS:
+    if effort.steps <= 0 or not crossed or len(areas) > most:
         return None
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from operator import itemgetter
+from typing import NamedTuple, TypeVar
 
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.stock import Regime, Reservation, Stock
+
+T = TypeVar("T", bound="tuple[int, int, int, int, int, object]")
 
 # Terms 1, 2 and 3 and the areas used are fields of one integer, so that prices add and compare at once. Term 1 is
 # counted in CPUs.
@@ -90,55 +94,62 @@ def _uses(stock: Stock, base: Stock, regime: Regime, threads: int) -> Iterator[t
                 yield low, low + stock.loose + beside, price + beside
 
 
-def undominated(offers: Iterable[Offer]) -> list[Offer]:
-    """Leave out offers that are as dear as another and no more flexible."""
-    by_cpus: dict[int, list[Offer]] = defaultdict(list)
+def undominated(offers: Iterable[T]) -> list[T]:
+    """Leave out offers (or what begins like one) that are as dear as another and no more flexible."""
+    by_cpus: dict[int, list[T]] = defaultdict(list)
     for offer in sorted(offers, key=_merit):
         kept = by_cpus[offer[0]]
         _, low, high, price, _, _ = offer
-        for one in kept:
-            if one[1] <= low and one[2] >= high and one[3] <= price:
+        for _, other_low, other_high, other_price, _, _ in kept:
+            if other_low <= low and other_high >= high and other_price <= price:
                 break
         else:
             kept.append(offer)
     return [offer for _, kept in sorted(by_cpus.items()) for offer in kept]
 
 
-def _merit(offer: Offer) -> tuple[int, int, int, int]:
-    return offer[3], -offer[2], offer[1], offer[4]
+def _merit(offer: tuple[int, int, int, int, int, object]) -> tuple[int, int, int, int]:
+    _, low, high, price, dislike, _ = offer
+    return price, -high, low, dislike
 
 
 class Limits(NamedTuple):
-    """What sums of offers may have at most: housekeeping CPUs, price, and CPUs: more do not count."""
+    """What sums of offers may have at most: housekeeping CPUs, price, and CPUs: more do not count.
+
+    With fewer than `least` housekeeping CPUs they are left out.
+    """
 
     housekeeping: int
     price: int
     enough: int
+    least: int = 0
 
 
 def joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits, effort: Effort) -> list[Offer]:
     """Add up two lists of offers within the limits."""
-    most, price, enough = limits
+    most, price, enough, least = limits
     effort.spend(len(one) * len(other) // _PAIRS)
     found: dict[tuple[int, int, int], tuple[int, int, Offer, Offer]] = {}
     for first in one:
         h, low, high, cost, dislike, _ = first
-        for second in other:
+        start = bisect_left(other, least - h, key=itemgetter(0)) if least > h else 0
+        for second in other[start:]:
             more, further_low, further_high, further_cost, further_dislike, _ = second
             if h + more > most:
                 break
             dear = cost + further_cost
             if dear <= price:
-                key = h + more, low + further_low, min(high + further_high, enough)
+                total = high + further_high
+                key = h + more, low + further_low, min(enough, total)
                 liked = dislike + further_dislike
                 before = found.get(key)
                 if before is None or dear < before[0] or (dear == before[0] and liked < before[1]):
                     found[key] = dear, liked, first, second
-    offers = [
-        Offer(*key, dear, liked, Link(None, first.chosen, second.chosen))
-        for key, (dear, liked, first, second) in found.items()
+    sums = [(*key, dear, liked, (first, second)) for key, (dear, liked, first, second) in found.items()]
+    return [
+        Offer(h, low, high, dear, liked, Link(None, first.chosen, second.chosen))
+        for h, low, high, dear, liked, (first, second) in (undominated(sums) if len(sums) > 1 else sums)
     ]
-    return undominated(offers) if len(offers) > 1 else offers
 
 
 def without_areas(offers: Iterable[Offer]) -> list[Offer]:

@@ -85,7 +85,9 @@ def _weighed(
     menus: Mapping[int, Sequence[Way]], prices: tuple[float, float], slack: int, nodes: int
 ) -> tuple[float, tuple[float, float], Mapping[int, float]]:
     cpu, part = prices
-    costs = {node: min(way.halves + cpu * way.idle + part * way.parts for way in menu) for node, menu in menus.items()}
+    costs = {
+        node: min([halves + cpu * idle + part * parts for idle, parts, halves in menu]) for node, menu in menus.items()
+    }
     return sum(costs.values()) - cpu * slack - part * 2 * nodes, prices, costs
 
 
@@ -114,7 +116,8 @@ def ways(items: Sequence[Item], socket: int, threads: int) -> Iterator[Way]:
 def undominated(menu: Iterable[Way]) -> list[Way]:
     """Leave out ways beside which another is as good in every count."""
     kept: list[Way] = []
+    # Those before have as few CPUs without a vCPU, or fewer.
     for way in sorted(set(menu)):
-        if not any(all(a <= b for a, b in zip(other, way, strict=True)) for other in kept):
+        if not any(other.parts <= way.parts and other.halves <= way.halves for other in kept):
             kept.append(way)
     return kept

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct
 from msgspec.structs import replace
 
 from launcher.host.model import CPU
 from launcher.planner.model import Score
 from launcher.planner.optimum.areas import divide_areas
-from launcher.planner.optimum.effort import Effort, TooLong
-from launcher.planner.optimum.groups import Market, Settled
+from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.nodes import divide_nodes
-from launcher.planner.optimum.seating import GuestSocket, number_vcpus, seat
+from launcher.planner.optimum.seating import GuestSocket, chunks, number_vcpus, seat
 from launcher.planner.optimum.shelf import Shelf, reserve, stack
-from launcher.planner.optimum.stock import Reservation, reservations
+from launcher.planner.optimum.steps import Accepts, best_state
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
 from launcher.planner.optimum.survey import dislike, survey
-from launcher.planner.optimum.untangle import Accepts, untangle
+from launcher.planner.optimum.vacancy import Vacancy
 from launcher.planner.score import score
 from launcher.planner.terms import TERMS, values
 from launcher.vmi.guest import Topology
 
-# Steps of the search guest core by guest core, for all choices together: a tenth of a second.
-_UNTANGLING_EFFORT = 20_000
+# CPUs for which the search in turns is tried: for more it would find nothing within its effort.
+_MOST_TURNS = 32
 
 
 class Placement(Struct, frozen=True, kw_only=True):
@@ -42,55 +40,38 @@ class Placement(Struct, frozen=True, kw_only=True):
 
 
 class _Guest(Struct, frozen=True, kw_only=True):
-    """What is placed, the guest cores that nodes carry at most, and steps of seating it guest core by guest core.
-
-    `accepts` is what is asked there of the guest cores by node.
-    """
+    """What is placed, and the guest cores that nodes carry at most."""
 
     topology: Topology
     housekeeping: int
-    accepts: Accepts | None
-    most_cores: Mapping[int, int] = field(default_factory=dict)
-    untangling: int = _UNTANGLING_EFFORT
+    most_cores: Mapping[int, int]
+
+    def accepts(self, by_node: Mapping[int, int]) -> bool:
+        """Tell whether the nodes may carry so many guest cores."""
+        return all(count <= self.most_cores.get(node, count) for node, count in by_node.items())
 
 
-def place(
-    cpus: Iterable[CPU], topology: Topology, housekeeping: int, untangling: int = _UNTANGLING_EFFORT
-) -> Placement:
+def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
     """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
 
     Ties go to housekeeping on the node with most vCPUs, then to vCPUs of one thread each on separate cores, then to the
     lowest CPU numbers. The result depends on the set of CPUs alone. The caller makes sure that there are vCPUs +
     housekeeping CPUs.
     """
-    placement = place_within(cpus, topology, housekeeping, {}, untangling)
+    placement = place_within(cpus, topology, housekeeping, {})
     if placement is None:
         raise AssertionError("all areas together hold the guest")
     return placement
 
 
 def place_within(
-    cpus: Iterable[CPU],
-    topology: Topology,
-    housekeeping: int,
-    most_cores: Mapping[int, int],
-    untangling: int = _UNTANGLING_EFFORT,
+    cpus: Iterable[CPU], topology: Topology, housekeeping: int, most_cores: Mapping[int, int]
 ) -> Placement | None:
     """Place as `place` does, with at most so many guest cores on nodes; with any such limit none lies on two nodes.
 
     None where there is no such placement.
     """
-
-    def accepts(by_node: Mapping[int, int]) -> bool:
-        return all(count <= most_cores.get(node, count) for node, count in by_node.items())
-
-    guest = _Guest(
-        topology=topology,
-        housekeeping=housekeeping,
-        accepts=accepts if most_cores else None,
-        most_cores=most_cores,
-        untangling=untangling,
-    )
+    guest = _Guest(topology=topology, housekeeping=housekeeping, most_cores=most_cores)
     cores = free_cores(cpus)
     best = _best(cores, guest)
     return best if best is None or topology.threads > 1 else _on_separate_cores(best, cores, guest)
@@ -132,18 +113,14 @@ def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
     best = _seated(settled, areas, topology)
     if values(best.score)[3:] <= promised:
         return replace(best, sure=sure)
-    found, ended = [best], False
-    with suppress(TooLong):
-        for other in _untangled(areas, guest, Effort(steps=guest.untangling), ground.plain):
-            found.append(other)
-            if values(other.score)[3:] <= promised:
-                break
-        ended = not guest.housekeeping
-    best = min(found, key=lambda placement: placement.score)
+    cpus = [cpu for core in cores for cpu in core.cpus]
+    other = place_in_turns(cpus, topology, guest.housekeeping, guest.accepts if guest.most_cores else None)
+    if other is not None and (other.sure or other.score < best.score):
+        best = other
     # What is as was promised is as sure as the promise.
     terms = values(best.score)[3:]
     kept = next((index for index, promise in enumerate(promised) if terms[index] > promise), len(terms))
-    return replace(best, sure=len(TERMS) if ended else min(sure, 3 + kept))
+    return replace(best, sure=max(best.sure, min(sure, 3 + kept)))
 
 
 def _seated(settled: Settled, areas: Sequence[Area], topology: Topology) -> Placement:
@@ -157,42 +134,35 @@ def _seated(settled: Settled, areas: Sequence[Area], topology: Topology) -> Plac
     return _placement(sockets, reserved, topology)
 
 
-def place_accepted(
-    cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts, untangling: int
+def place_in_turns(
+    cpus: Iterable[CPU], topology: Topology, housekeeping: int, accepts: Accepts | None
 ) -> Placement | None:
-    """Place as `place` does, but only so that `accepts` takes the guest cores by node, and no guest core spans nodes.
+    """Place a small guest one CPU after the other.
 
-    Exact. None where there is no such placement; raises TooLong where that takes more than `untangling` steps.
+    That is for guest cores of three and more threads on three areas, for caches that span nodes, and for what
+    `accepts` asks: the division into groups only bounds these. None where nothing was found.
     """
-
-    guest = _Guest(topology=topology, housekeeping=housekeeping, accepts=accepts)
-    found = _untangled(fine_areas(free_cores(cpus)), guest, Effort(steps=untangling), None)
-    return min(found, key=lambda placement: placement.score, default=None)
-
-
-def _choices(options: Sequence[Mapping[int, Sequence[Reservation]]], cpus: int) -> Iterator[tuple[Reservation, ...]]:
-    """Yield every choice of one reservation for each area that takes so many CPUs in all."""
-    if not options:
-        yield from [] if cpus else [()]
-        return
-    for taken, same in options[0].items():
-        for others in _choices(options[1:], cpus - taken) if taken <= cpus else ():
-            yield from ((option, *others) for option in same)
+    free = tuple(sorted(cpus, key=lambda cpu: cpu.cpu))
+    if topology.vcpus + housekeeping > _MOST_TURNS:
+        return None
+    vacancy = Vacancy(movers=tuple(range(topology.vcpus)), free=free, housekeeping=housekeeping)
+    found = settled_in_turns(vacancy, topology, accepts)
+    if found is None:
+        return None
+    sockets = chunks(chunks(found.vcpus, topology.threads), topology.cores)
+    return replace(found, vcpus=number_vcpus(sockets))
 
 
-def _untangled(areas: Sequence[Area], guest: _Guest, effort: Effort, market: Market | None) -> Iterator[Placement]:
-    """Seat the guest core by core beside every choice of housekeeping, up to what is interchangeable.
-
-    With a market only where that is not dearer.
-    """
-    options = [reservations(area.histogram(), guest.topology.threads, guest.housekeeping) for area in areas]
-    for chosen in _choices(options, guest.housekeeping):
-        effort.spend(len(areas))
-        if market is None or market.allows(chosen):
-            reserved = [reserve(area, option.takes) for area, option in zip(areas, chosen, strict=True)]
-            sockets = untangle(_shelves(areas, reserved, guest.topology), guest.topology, effort, guest.accepts)
-            if sockets is not None:
-                yield _placement(sockets, reserved, guest.topology)
+def settled_in_turns(vacancy: Vacancy, topology: Topology, accepts: Accepts | None = None) -> Placement | None:
+    """Choose the movers' and the housekeeping's CPUs one after the other; see `best_state`."""
+    state, is_least = best_state(vacancy, topology, accepts)
+    if state is None:
+        return None
+    chosen, count = [vacancy.free[position] for position in state.chosen], len(vacancy.movers)
+    vcpus = {**vacancy.kept, **dict(zip(vacancy.movers, chosen[:count], strict=True))}
+    housekeeping = (*vacancy.fixed_housekeeping, *chosen[count:])
+    found = scored(tuple(vcpus[vcpu] for vcpu in range(len(vcpus))), housekeeping, topology)
+    return replace(found, sure=len(TERMS) if is_least else 0)
 
 
 def _shelves(areas: Sequence[Area], reserved: Sequence[tuple[CPU, ...]], topology: Topology) -> list[Shelf]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from launcher.host.model import CPU
 from launcher.planner.optimum.shelf import Place, Shelf
 from launcher.planner.optimum.stock import Stock, summed
 from launcher.vmi.guest import Topology
 
+T = TypeVar("T")
 GuestCore = tuple[CPU, ...]
 GuestSocket = tuple[GuestCore, ...]
 
@@ -39,7 +40,7 @@ def seat(shelves: Sequence[Shelf], sockets: int, topology: Topology) -> list[Gue
         (shelf.node, shelf.cache): index for index, shelf in enumerate(shelf for row in rows for shelf in row.shelves)
     }
     line = sorted((*wholes, *splits), key=lambda core: _stretch(core, positions))
-    return [tuple(line[start : start + topology.cores]) for start in range(0, count, topology.cores)]
+    return chunks(line, topology.cores)
 
 
 def _stretch(core: GuestCore, positions: dict[tuple[int, int], int]) -> tuple[int, int]:
@@ -127,12 +128,13 @@ def _split_cores(rows: Iterable[_Row], threads: int) -> list[GuestCore]:
         start = row.crossing if row.crossing_first else 0
         end = start + len(cpus) - row.crossing
         across += cpus[:start] + cpus[end:]
-        cores += _chunks(cpus[start:end], threads)
-    return cores + _chunks(across, threads)
+        cores += chunks(cpus[start:end], threads)
+    return cores + chunks(across, threads)
 
 
-def _chunks(cpus: Sequence[CPU], size: int) -> list[GuestCore]:
-    return [tuple(cpus[start : start + size]) for start in range(0, len(cpus), size)]
+def chunks(items: Sequence[T], size: int) -> list[tuple[T, ...]]:
+    """Cut a sequence into parts of this size."""
+    return [tuple(items[start : start + size]) for start in range(0, len(items), size)]
 
 
 def number_vcpus(sockets: Iterable[GuestSocket]) -> tuple[CPU, ...]:

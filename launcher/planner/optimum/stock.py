@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
+from operator import add
 from typing import NamedTuple
 
 # Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
@@ -86,7 +87,7 @@ def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[
         of_kind = _undominated(_of_kind(free, count, threads, most), threads)
         found = _undominated(
             (
-                Reservation(taken + cpus, one.takes + other.takes, summed((one.stock, other.stock)))
+                Reservation(taken + cpus, one.takes + other.takes, Stock(*map(add, one.stock, other.stock)))
                 for taken, same in found.items()
                 for cpus, others in of_kind.items()
                 if taken + cpus <= most
@@ -130,14 +131,17 @@ def _takes(free: int, cpus: int, cores: int, most: int, sizes: int) -> Iterator[
 def _undominated(options: Iterable[Reservation], threads: int) -> dict[int, list[Reservation]]:
     """Gather the reservations by the number of CPUs taken, without those that are dominated."""
 
-    def order(option: Reservation) -> tuple[int, int, int, int, tuple[Take, ...]]:
+    best: dict[tuple[int, int, int, int], Reservation] = {}
+    for option in options:
         whole, whole_beside, loose, _ = option.stock
-        return option.cpus, -whole - whole_beside, -whole, -threads * whole - loose, option.takes
-
+        order = option.cpus, -whole - whole_beside, -whole, -threads * whole - loose
+        known = best.get(order)
+        if known is None or option.takes < known.takes:
+            best[order] = option
     kept: dict[int, list[Reservation]] = defaultdict(list)
     merits: dict[int, list[tuple[int, int]]] = defaultdict(list)
     # Those before have as many places for whole guest cores, or more.
-    for (cpus, _, whole, quiet, _), option in sorted((order(option), option) for option in options):
+    for (cpus, _, whole, quiet), option in sorted(best.items()):
         if not any(good[0] <= whole and good[1] <= quiet for good in merits[cpus]):
             kept[cpus].append(option)
             merits[cpus].append((whole, quiet))

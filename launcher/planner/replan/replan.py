@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -13,22 +13,24 @@ from launcher.planner.bounds import least_terms
 from launcher.planner.explain import explain_roles, score_in_words
 from launcher.planner.model import Cell, Pinning, Reason
 from launcher.planner.optimum.placement import Placement, scored
+from launcher.planner.optimum.vacancy import Vacancy
 from launcher.planner.plan import share
 from launcher.planner.replan.resettle import resettle
-from launcher.planner.replan.vacancy import Vacancy
 from launcher.planner.roles import assign_roles
 from launcher.planner.setting import Setting, setting_of
 from launcher.planner.terms import proof_explained, proof_of
 from launcher.vmi.guest import Guest
 
 
-def replan(pinning: Pinning, guest: Guest, host: Host, allowed: AllowedCPUs) -> Pinning:
+def replan(
+    pinning: Pinning, guest: Guest, host: Host, allowed: AllowedCPUs, *, device_nodes: Collection[int] = ()
+) -> Pinning:
     """Decide again for the cpuset as it is now, moving no vCPU whose CPU is still there and its own.
 
     A vCPU moves only where its CPU is gone, or where it shared one (a degraded plan) and another is free. The new CPUs
-    and the housekeeping are the best by the score for the vCPUs that stay, on quiet CPUs where these are enough (see
-    `resettle`). Housekeeping CPUs are given up before vCPUs share. With fewer CPUs than vCPUs these share as evenly as
-    can be, and the pinning says that it is degraded.
+    and the housekeeping are the best by the score for the vCPUs that stay, on quiet CPUs where these are enough, and of
+    equal ones those on the nodes of the guest's devices (see `resettle`). Housekeeping CPUs are given up before vCPUs
+    share. With fewer CPUs than vCPUs these share as evenly as can be, and the pinning says that it is degraded.
 
     A cpuset that only grew is left alone unless the plan was short. The guest's NUMA cells stay as they were booted; a
     vCPU that leaves the node of its cell is a warning. Raises HostError where no CPU is left.
@@ -47,11 +49,11 @@ def replan(pinning: Pinning, guest: Guest, host: Host, allowed: AllowedCPUs) -> 
     if len(usable) < len(pinning.vcpus):
         placement = scored(_shared_evenly(pinning, usable), (), topology)
     else:
-        placement = resettle(_vacancy(pinning, setting, usable), topology)
+        placement = resettle(_vacancy(pinning, setting, usable, device_nodes), topology)
     return _explained(pinning, setting, placement)
 
 
-def _vacancy(pinning: Pinning, setting: Setting, usable: Sequence[CPU]) -> Vacancy:
+def _vacancy(pinning: Pinning, setting: Setting, usable: Sequence[CPU], device_nodes: Collection[int]) -> Vacancy:
     """Keep one vCPU, the lowest, on each CPU that is still there; all others are movers.
 
     A number counts the vCPUs with CPUs of their own: n is vCPU n but in mixed guests.
@@ -73,6 +75,7 @@ def _vacancy(pinning: Pinning, setting: Setting, usable: Sequence[CPU]) -> Vacan
         # Where they suffice, the movers go to the quiet CPUs.
         quiet=calm if len(calm) >= len(movers) > 0 else CPUSet(),
         home_nodes={vcpu: cell.node for cell in pinning.cells for vcpu in cell.vcpus},
+        device_nodes=device_nodes,
     )
 
 

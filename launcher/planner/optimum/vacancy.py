@@ -1,11 +1,11 @@
-"""What a replan has to decide: CPUs for a few vCPUs and for housekeeping while all others stay, one after the other."""
+"""What is decided one CPU after the other: those of a few vCPUs, or of all, and the housekeeping; the others stay."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
@@ -16,17 +16,19 @@ class Vacancy(Struct, frozen=True, kw_only=True):
     """The vCPUs that keep their CPU, those that need another one, and the free CPUs, all ascending.
 
     `preferred` are the housekeeping CPUs so far, `quiet` those where movers are to go and housekeeping is not;
-    `home_nodes` says on which node the memory of a vCPU's cell lies.
+    `home_nodes` says on which node the memory of a vCPU's cell lies, `device_nodes` are those of the guest's devices. A
+    guest that is placed at the start has movers alone.
     """
 
-    kept: Mapping[int, CPU]
     movers: tuple[int, ...]
     free: tuple[CPU, ...]
     housekeeping: int
-    fixed_housekeeping: tuple[CPU, ...]
-    preferred: CPUSet
-    quiet: CPUSet
-    home_nodes: Mapping[int, int]
+    kept: Mapping[int, CPU] = field(default_factory=dict)
+    fixed_housekeeping: tuple[CPU, ...] = ()
+    preferred: CPUSet = CPUSet()
+    quiet: CPUSet = CPUSet()
+    home_nodes: Mapping[int, int] = field(default_factory=dict)
+    device_nodes: Collection[int] = ()
 
 
 class Turn(NamedTuple):
