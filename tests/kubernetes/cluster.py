@@ -6,8 +6,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -40,6 +39,7 @@ class Cluster:
     def __init__(self) -> None:
         """Find what node-up left."""
         self.api = API()
+        self._usual_kubelet = (RUN / "kubelet.yaml").read_text()
 
     def check_parts(self) -> None:
         """Fail at once where a part has died that nobody stopped."""
@@ -159,15 +159,11 @@ class Cluster:
         """Start a part; whether it lives is for others to see."""
         subprocess.run([NODE_UP, "start", part], check=True, timeout=PATIENCE_S)
 
-    @contextmanager
-    def kubelet(self, **settings: Any) -> Iterator[None]:
-        """Run the kubelet with another configuration, and its CPU manager's state begun anew; then as before."""
-        before = (RUN / "kubelet.yaml").read_text()
-        self.configure(yaml.safe_dump({**yaml.safe_load(before), **settings}))
-        try:
-            yield
-        finally:
-            self.configure(before)
+    def use_kubelet(self, **settings: Any) -> None:
+        """Have the kubelet run as it began but for these settings; nothing is started where it does."""
+        wanted = {**yaml.safe_load(self._usual_kubelet), **settings}
+        if wanted != yaml.safe_load((RUN / "kubelet.yaml").read_text()):
+            self.configure(yaml.safe_dump(wanted))
 
     def configure(self, text: str) -> None:
         """Stop the kubelet, remove its CPU manager's state, start it with this configuration, and wait for its node."""

@@ -15,7 +15,7 @@ _PAGES = 96
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Cluster:
+def node() -> Cluster:
     """The node's Kubernetes, its one node labelled as `virt-launcher node-label` would."""
     if "NODE_SHAPE" not in os.environ or not RUN.is_dir():
         pytest.fail("these tests run on an emulated node with Kubernetes: make e2e-kube")
@@ -26,23 +26,34 @@ def cluster() -> Cluster:
     return cluster
 
 
+@pytest.fixture
+def cluster(node: Cluster, request: pytest.FixtureRequest) -> Cluster:
+    """The node's Kubernetes, its kubelet as the test's mark `kubelet` wants it, or as it began.
+
+    What one test has made of the kubelet stays until another wants something else: each new start takes seconds.
+    """
+    mark = request.node.get_closest_marker("kubelet")
+    node.use_kubelet(**({} if mark is None else mark.kwargs))
+    return node
+
+
 @pytest.fixture(scope="session")
-def kvm(cluster: Cluster) -> Cluster:
+def kvm(node: Cluster) -> Cluster:
     """Return the node with pages of 2 MiB, which a kubelet sees when it starts, and the device plugin's resource.
 
     It has the label of nodes for realtime guests, too, which KubeVirt's node labeller sets.
     """
-    cluster.api.patch("/api/v1/nodes/node", {"metadata": {"labels": {"kubevirt.io/realtime": "true"}}})
-    for node in NODES.glob("node[0-9]*"):
-        (node / "hugepages/hugepages-2048kB/nr_hugepages").write_text(str(_PAGES))
-    cluster.configure((RUN / "kubelet.yaml").read_text())
+    node.api.patch("/api/v1/nodes/node", {"metadata": {"labels": {"kubevirt.io/realtime": "true"}}})
+    for folder in NODES.glob("node[0-9]*"):
+        (folder / "hugepages/hugepages-2048kB/nr_hugepages").write_text(str(_PAGES))
+    node.configure((RUN / "kubelet.yaml").read_text())
 
     def has_them() -> bool:
-        allocatable = cluster.api.get("/api/v1/nodes/node")["status"]["allocatable"]
+        allocatable = node.api.get("/api/v1/nodes/node")["status"]["allocatable"]
         return all(allocatable.get(name, "0") != "0" for name in ("devices.kubevirt.io/kvm", "hugepages-2Mi"))
 
-    cluster.wait_for("KVM and huge pages of the node", has_them)
-    return cluster
+    node.wait_for("KVM and huge pages of the node", has_them)
+    return node
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -23,12 +22,12 @@ _PLACED = re.compile(r"guest: placed=1af4:1044 numa_node=(\d) root=(\S+)")
 
 
 @pytest.fixture
-def with_cards(cluster: Cluster) -> Iterator[Cluster]:
+def with_cards(node: Cluster) -> Cluster:
     """Return the node with its cards bound to vfio-pci, and a kubelet that takes CPUs and devices of one NUMA node."""
     bind_all()
-    with cluster.kubelet(topologyManagerPolicy=POLICY):
-        cluster.wait_for("devices and huge pages of the node", lambda: _has_them(cluster))
-        yield cluster
+    node.use_kubelet(topologyManagerPolicy=POLICY)
+    node.wait_for("devices and huge pages of the node", lambda: _has_them(node))
+    return node
 
 
 def _has_them(cluster: Cluster) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
 from launcher.cpuset import CPUSet
 from launcher.host.sysfs import read_host
@@ -64,6 +65,7 @@ def assert_refused(cluster: Cluster, pod: Object, refusal: Refused | CPUSet) -> 
     assert ended["message"].removeprefix("Pod was rejected: ") == refusal.status
 
 
+@pytest.mark.kubelet(cpuManagerPolicyOptions={"full-pcpus-only": "true"})
 def test_an_odd_count_is_refused_where_cores_are_whole_and_the_even_parity_cures_it(
     cluster: Cluster, pods: list[str]
 ) -> None:
@@ -76,24 +78,28 @@ def test_an_odd_count_is_refused_where_cores_are_whole_and_the_even_parity_cures
         assert "SMTAlignmentError: requested 3 CPUs" in ended.stderr
         assert PARITY in ended.stderr
         assert said(verb, "--kubelet", node, guest=even).returncode == 0
-    with cluster.kubelet(cpuManagerPolicyOptions={"full-pcpus-only": "true"}):
-        pods += [pod_name(odd), pod_name(even)]
-        refused = cluster.apply(manifests(odd))
-        assert_refused(cluster, refused, foretold(refused, node))
-        admitted = cluster.apply(manifests(even))
-        pod = cluster.wait_until_ready(pod_name(even))
-        given = CPUSet.parse(state_of_cpus()[1][pod["metadata"]["uid"]]["compute"])
-        assert given == foretold(admitted, node)
-        cluster.delete(pod_name(even))
-        cluster.delete(pod_name(odd))
+    pods += [pod_name(odd), pod_name(even)]
+    refused = cluster.apply(manifests(odd))
+    assert_refused(cluster, refused, foretold(refused, node))
+    admitted = cluster.apply(manifests(even))
+    pod = cluster.wait_until_ready(pod_name(even))
+    given = CPUSet.parse(state_of_cpus()[1][pod["metadata"]["uid"]]["compute"])
+    assert given == foretold(admitted, node)
+    cluster.delete(pod_name(even))
+    cluster.delete(pod_name(odd))
+
+
+def under(policy: str, cases: list[tuple[int, int, bool]]) -> ParameterSet:
+    """Return a row of cases for a kubelet with this policy of its Topology Manager."""
+    return pytest.param(policy, cases, id=policy, marks=pytest.mark.kubelet(topologyManagerPolicy=policy))
 
 
 @pytest.mark.parametrize(
     ("policy", "cases"),
     [
-        ("single-numa-node", [(0, 8, True), (0, 9, False)]),
-        ("restricted", [(0, 9, True), (4, 7, True), (7, 7, False)]),
-        ("best-effort", [(7, 7, True)]),
+        under("single-numa-node", [(0, 8, True), (0, 9, False)]),
+        under("restricted", [(0, 9, True), (4, 7, True), (7, 7, False)]),
+        under("best-effort", [(7, 7, True)]),
     ],
 )
 def test_the_topology_manager_does_as_foretold(
@@ -104,24 +110,23 @@ def test_the_topology_manager_does_as_foretold(
     A case: the CPUs that a Pod before has, those that are asked for, and whether they are given.
     """
     pods += ["before", "asked"]
-    with cluster.kubelet(topologyManagerPolicy=policy):
-        for before, cpus, is_admitted in cases:
-            node = f"reserved=0-1,topology-manager={policy}"
-            if before:
-                cluster.apply([pause("before", before)])
-                cluster.wait_until_ready("before")
-                node = f"{node},in-use={in_use()}"
-            asked = cluster.apply([pause("asked", cpus)])
-            answer = foretold(asked, node)
-            assert isinstance(answer, CPUSet) == is_admitted
-            if is_admitted:
-                pod = cluster.wait_until_ready("asked")
-                assert CPUSet.parse(state_of_cpus()[1][pod["metadata"]["uid"]]["pause"]) == answer
-            else:
-                assert_refused(cluster, asked, answer)
-            for name in pods:
-                cluster.delete(name, grace_s=1)
-            cluster.wait_for("CPUs given back", lambda: not state_of_cpus()[1])
+    for before, cpus, is_admitted in cases:
+        node = f"reserved=0-1,topology-manager={policy}"
+        if before:
+            cluster.apply([pause("before", before)])
+            cluster.wait_until_ready("before")
+            node = f"{node},in-use={in_use()}"
+        asked = cluster.apply([pause("asked", cpus)])
+        answer = foretold(asked, node)
+        assert isinstance(answer, CPUSet) == is_admitted
+        if is_admitted:
+            pod = cluster.wait_until_ready("asked")
+            assert CPUSet.parse(state_of_cpus()[1][pod["metadata"]["uid"]]["pause"]) == answer
+        else:
+            assert_refused(cluster, asked, answer)
+        for name in pods:
+            cluster.delete(name, grace_s=1)
+        cluster.wait_for("CPUs given back", lambda: not state_of_cpus()[1])
 
 
 def in_use() -> CPUSet:
@@ -172,24 +177,24 @@ def test_a_pod_that_no_scheduler_asked_about_is_refused_by_the_kubelet_itself(
     assert "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector" in ended["message"]
 
 
+@pytest.mark.kubelet(cpuManagerPolicy="none")
 def test_a_node_with_the_policy_none_gives_no_cpus_of_its_own(cluster: Cluster, pods: list[str]) -> None:
     guest = vmi("shared")
     name = pod_name(guest)
     warned = said("check", "--kubelet", "policy=none", guest=guest)
     assert "gets no CPUs of its own but the shared pool, for the CPU manager's policy is none" in warned.stderr
-    with cluster.kubelet(cpuManagerPolicy="none"):
-        pods.append(name)
-        cluster.apply(manifests(guest))
-        pod = cluster.wait_until_ready(name)
-        assert state_of_cpus()[1] == {}
-        # The guest runs pinned on what everybody may use, and nobody is told that its CPUs are its own.
-        qemu = qemus()[pod["metadata"]["uid"]]
-        assert not (group_of(qemu) / "cpuset.cpus").read_text().strip()
-        assert all(len(thread.allowed) == 1 for thread in cpus_of_threads(qemu)[0].values())
-        status = json.loads(cluster.exec_(name, "virt-launcher", "status", "--format", "json").stdout)
-        exclusive = next(entry for entry in status["conditions"] if entry["type"] == "CPUsExclusive")
-        assert exclusive["status"] != "True", exclusive
-        cluster.delete(name)
+    pods.append(name)
+    cluster.apply(manifests(guest))
+    pod = cluster.wait_until_ready(name)
+    assert state_of_cpus()[1] == {}
+    # The guest runs pinned on what everybody may use, and nobody is told that its CPUs are its own.
+    qemu = qemus()[pod["metadata"]["uid"]]
+    assert not (group_of(qemu) / "cpuset.cpus").read_text().strip()
+    assert all(len(thread.allowed) == 1 for thread in cpus_of_threads(qemu)[0].values())
+    status = json.loads(cluster.exec_(name, "virt-launcher", "status", "--format", "json").stdout)
+    exclusive = next(entry for entry in status["conditions"] if entry["type"] == "CPUsExclusive")
+    assert exclusive["status"] != "True", exclusive
+    cluster.delete(name)
 
 
 def label(cluster: Cluster, value: str) -> None:

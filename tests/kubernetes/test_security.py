@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -105,37 +107,44 @@ def test_a_resize_in_place_is_infeasible_and_the_guest_loses_nothing(cluster: Cl
     cluster.forget(name)
 
 
-@pytest.mark.parametrize("cpus", [5, 2], ids=["more", "fewer"])
+@pytest.mark.kubelet(featureGates={"InPlacePodVerticalScalingExclusiveCPUs": True})
 def test_a_resize_in_place_that_the_gate_admits_is_told_in_the_status_and_the_guest_loses_nothing(
-    cluster: Cluster, cpus: int
+    cluster: Cluster,
 ) -> None:
     """The kubelet's static policy leaves the cpuset as it was (1.36 and 1.37): the weight alone is another."""
     guest = vmi("grown")
     name = pod_name(guest)
-    with cluster.kubelet(featureGates={"InPlacePodVerticalScalingExclusiveCPUs": True}):
-        try:
-            cluster.apply(manifests(guest))
-            pod = cluster.wait_until_ready(name)
-            qemu = qemus()[pod["metadata"]["uid"]]
-            before = {thread.tid: thread.allowed for thread in cpus_of_threads(qemu)[0].values()}
-            group = group_of(qemu)
-            cpuset, weight = (group / "cpuset.cpus").read_text().strip(), (group / "cpu.weight").read_text()
-            amount = {"cpu": str(cpus)}
-            compute = {"name": "compute", "resources": {"requests": amount, "limits": amount}}
-            cluster.api.strategic(f"/api/v1/namespaces/default/pods/{name}/resize", {"spec": {"containers": [compute]}})
-            cluster.wait_for("new weight", lambda: (group / "cpu.weight").read_text() != weight)
+    try:
+        cluster.apply(manifests(guest))
+        pod = cluster.wait_until_ready(name)
+        qemu = qemus()[pod["metadata"]["uid"]]
+        before = {thread.tid: thread.allowed for thread in cpus_of_threads(qemu)[0].values()}
+        group = group_of(qemu)
+        cpuset = (group / "cpuset.cpus").read_text().strip()
+        # It has three, two of them its vCPUs': more, and then fewer.
+        for cpus in (5, 2):
+            resize(cluster, name, group, cpus)
             words = f"the container may use {cpus} CPUs' time, its cpuset is still {cpuset}"
-            cluster.wait_for("word of the launcher", lambda: words in resized(cluster, name))
+            cluster.wait_for("word of the launcher", partial(is_told, cluster, name, words))
             assert words in cluster.log(name)
             assert (group / "cpuset.cpus").read_text().strip() == cpuset
             assert {thread.tid: thread.allowed for thread in cpus_of_threads(qemu)[0].values()} == before
-            assert cluster.wait_until_ready(name)["status"]["containerStatuses"][0]["restartCount"] == 0
-            assert terminated(cluster.delete(name))["exitCode"] == 0
-        finally:
-            cluster.forget(name)
+        assert cluster.wait_until_ready(name)["status"]["containerStatuses"][0]["restartCount"] == 0
+        assert terminated(cluster.delete(name))["exitCode"] == 0
+    finally:
+        cluster.forget(name)
 
 
-def resized(cluster: Cluster, name: str) -> str:
-    """Return what the launcher's status says of a resize."""
+def resize(cluster: Cluster, name: str, group: Path, cpus: int) -> None:
+    """Resize a Pod's container to so many CPUs, and wait for its control group's other weight."""
+    weight = (group / "cpu.weight").read_text()
+    amount = {"cpu": str(cpus)}
+    compute = {"name": "compute", "resources": {"requests": amount, "limits": amount}}
+    cluster.api.strategic(f"/api/v1/namespaces/default/pods/{name}/resize", {"spec": {"containers": [compute]}})
+    cluster.wait_for("new weight", lambda: (group / "cpu.weight").read_text() != weight)
+
+
+def is_told(cluster: Cluster, name: str, words: str) -> bool:
+    """Return whether the launcher's status says these words of a resize."""
     answer = cluster.exec_(name, "virt-launcher", "status", "--format", "json")
-    return str(json.loads(answer.stdout)["cpuset"]["resized"]) if answer.returncode == 0 else ""
+    return answer.returncode == 0 and words in str(json.loads(answer.stdout)["cpuset"]["resized"])

@@ -9,7 +9,7 @@ preference prunes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -58,7 +58,7 @@ def _stock(cpus: Sequence[CPU]) -> Stock:
     return _sorted(Counter((node, cache, free, False) for (node, cache, _), free in cores.items()))
 
 
-def _sorted(counts: Counter[Slot]) -> Stock:
+def _sorted(counts: Mapping[Slot, int]) -> Stock:
     return tuple(sorted((slot, count) for slot, count in counts.items() if count and slot[2]))
 
 
@@ -92,11 +92,14 @@ class _Search:
             nodes = caches = frozenset()
         if done == self.topology.sockets * self.topology.cores:
             return (0, 0, 0, 0, 0)
-        stock, nodes, caches = _renamed(stock, nodes, caches)
-        key = stock, done, nodes, caches
-        if key not in self.known:
-            self.known[key] = min(self._next(stock, done, nodes, caches), default=None)
-        return self.known[key]
+        found = stock, done, nodes, caches
+        if found not in self.known:
+            stock, nodes, caches = _renamed(stock, nodes, caches)
+            key = stock, done, nodes, caches
+            if key not in self.known:
+                self.known[key] = min(self._next(stock, done, nodes, caches), default=None)
+            self.known[found] = self.known[key]
+        return self.known[found]
 
     def _next(self, stock: Stock, done: int, nodes: frozenset[int], caches: frozenset[int]) -> Iterator[Terms]:
         for left, taken in self._seats(stock):
@@ -169,8 +172,8 @@ def _seatings(stock: Stock, rest: Stock, threads: int) -> Iterator[tuple[Stock, 
 
 
 def _merged(*stocks: Stock) -> Stock:
-    counts: Counter[Slot] = Counter()
+    counts: dict[Slot, int] = {}
     for stock in stocks:
         for slot, count in stock:
-            counts[slot] += count
+            counts[slot] = counts.get(slot, 0) + count
     return _sorted(counts)
