@@ -15,7 +15,7 @@ import pytest
 from tests.faults.places import Cpuset, cpuset_of, kill_all, left_below, running_below
 from tests.qemu.conftest import capabilities, two_cpus
 from tests.qemu.guests import INITRD, KERNEL, Launcher
-from tests.qemu.known import collect, hand_out
+from tests.qemu.known import hand_out
 
 __all__ = ["capabilities", "two_cpus"]
 
@@ -32,7 +32,6 @@ def clean_root(capabilities: Path) -> Iterator[Path]:
         left = left_below(folder)
     finally:
         kill_all(running_below(folder))
-        collect(folder / "cache", capabilities)
         shutil.rmtree(folder)
     assert not left, f"something is left of the guest: {', '.join(left)}"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.qemu.guests import INITRD, KERNEL, Launcher
-from tests.qemu.known import collect, hand_out, shared_folder
+from tests.qemu.guests import INITRD, KERNEL, Launcher, environment_of_a_checkout
+from tests.qemu.known import find_out, hand_out, shared_folder
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +31,10 @@ def two_cpus() -> Iterator[tuple[int, int]]:
 
 @pytest.fixture(scope="session")
 def capabilities(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the first guest leaves libvirt's cache of QEMU's capabilities for those of every worker."""
-    return shared_folder(tmp_path_factory)
+    """A folder with libvirt's cache of QEMU's capabilities, found out once for the guests of every worker."""
+    folder = shared_folder(tmp_path_factory)
+    find_out(folder, environment_of_a_checkout())
+    return folder
 
 
 @pytest.fixture
@@ -42,7 +44,6 @@ def root(capabilities: Path) -> Iterator[Path]:
     hand_out(capabilities, folder / "cache")
     yield folder
     left = _end_leftovers(folder)
-    collect(folder / "cache", capabilities)
     shutil.rmtree(folder)
     assert left == [], "a QEMU was left running"
 

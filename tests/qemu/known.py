@@ -1,14 +1,26 @@
-"""What libvirt has found out about QEMU, handed from one test to the next: to find it out takes seconds."""
+"""What libvirt finds out about QEMU, found out once for all tests of a run: that takes seconds."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+# A guest of nothing: what is asked of QEMU does not depend on it.
+_GUEST = """
+apiVersion: kubevirt.io/v1
+kind: VirtualMachineInstance
+metadata: {name: any}
+spec: {domain: {devices: {}, memory: {guest: 64Mi}}}
+"""
+# On a machine that has much else to do.
+_PATIENCE_S = 300.0
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
@@ -19,18 +31,28 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def find_out(known: Path, environment: dict[str, str]) -> None:
+    """Have libvirt ask QEMU where nothing is known yet; whoever comes meanwhile waits instead of asking, too."""
+    with (known / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if (known / "qemu").exists():
+            return
+        with tempfile.TemporaryDirectory(prefix="vl-", dir="/tmp") as root:
+            words = [sys.executable, "-m", "launcher", "render", "--format", "argv", "--root", root, "-"]
+            subprocess.run(
+                words,
+                input=_GUEST,
+                text=True,
+                stdout=subprocess.DEVNULL,
+                env=environment,
+                timeout=_PATIENCE_S,
+                check=True,
+            )
+            # It is there whole or not at all.
+            shutil.copytree(Path(root) / "render/cache/qemu", known / "partial")
+            (known / "partial").rename(known / "qemu")
+
+
 def hand_out(known: Path, cache: Path) -> None:
-    """Lay what is known, if anything is by now, into a libvirt's cache that knows nothing yet."""
-    if (known / "qemu").exists():
-        shutil.copytree(known / "qemu", cache / "qemu")
-
-
-def collect(cache: Path, known: Path) -> None:
-    """Keep what is in a libvirt's cache where nothing was known; another worker may do the same at this moment."""
-    if not (cache / "qemu").exists() or (known / "qemu").exists():
-        return
-    with tempfile.TemporaryDirectory(dir=known) as folder:
-        shutil.copytree(cache / "qemu", Path(folder) / "qemu")
-        # It is there whole or not at all, and whose it is makes no difference.
-        with suppress(OSError):
-            os.rename(Path(folder) / "qemu", known / "qemu")  # noqa: PTH104 - onto a folder that is there it fails
+    """Lay what is known into a libvirt's cache that knows nothing yet."""
+    shutil.copytree(known / "qemu", cache / "qemu")
