@@ -69,7 +69,7 @@ def assignment_of(found: Found, beginning: Beginning, hypervisor: Hypervisor) ->
 
 
 def _nodes_of(devices: Sequence[HeldDevice], tree: Tree) -> tuple[int, ...]:
-    """Return the nodes of the guest's PCI devices as they hang now."""
+    """Return the nodes of the guest's PCI devices and mediated ones as they hang now."""
     if not devices:
         return ()
     from launcher.host.pci import nodes_of  # noqa: PLC0415 - few guests have any
