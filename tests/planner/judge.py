@@ -12,7 +12,6 @@ from enum import StrEnum
 from typing import Any
 
 from msgspec.structs import astuple
-from ortools.sat.python import cp_model
 
 from launcher.host.model import CPU
 from launcher.planner.model import Score
@@ -53,6 +52,10 @@ class _Program:
     """The integer program of one case, built at once."""
 
     def __init__(self, cpus: Sequence[CPU], topology: Topology, housekeeping: int) -> None:
+        # 0.4 s, which each of a run's workers would pay to collect the tests.
+        from ortools.sat.python import cp_model  # noqa: PLC0415
+
+        self.library = cp_model
         self.model = cp_model.CpModel()
         self.topology = topology
         self.count = len(cpus)
@@ -176,12 +179,12 @@ class _Program:
                 for before in range(index):
                     self.model.add(self.terms[before] <= score[before]).only_enforce_if(way)
         self.model.add_bool_or(ways)
-        solver = cp_model.CpSolver()
+        solver = self.library.CpSolver()
         solver.parameters.max_time_in_seconds = seconds
         solver.parameters.num_workers = 1
         status = solver.solve(self.model)
-        if status == cp_model.INFEASIBLE:
+        if status == self.library.INFEASIBLE:
             return Verdict.OPTIMAL, tuple(score)
-        if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        if status in (self.library.OPTIMAL, self.library.FEASIBLE):
             return Verdict.BEATEN, tuple(solver.value(term) for term in self.terms)
         return Verdict.OPEN, tuple(score)
