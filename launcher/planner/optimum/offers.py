@@ -66,17 +66,25 @@ class Link(NamedTuple):
                     yield step.pick
 
 
-def offers_of(area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int) -> list[Offer]:
-    """List what one area offers in this regime, none worse than another in everything."""
+def offers_of(
+    area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int, idle: int
+) -> list[Offer]:
+    """List what one area offers in this regime, none worse than another in everything.
+
+    What leaves more than so many CPUs `idle`, neither housekeeping's nor a vCPU's, is not offered.
+    """
     base = options[0][0].stock
+    needed = base.cpus(threads) - idle
     found = []
     for cpus, same in options.items():
         for reservation in same:
             for low, high, price in _uses(reservation.stock, base, regime, threads):
+                if cpus + high < needed:
+                    continue
                 if high:
                     link = Link(Pick(area, low, high, reservation))
                     found.append(Offer(cpus, low, high, price << FIELD | 1, 0, link))
-                if not low:
+                if not low and cpus >= needed:
                     found.append(Offer(cpus, 0, 0, price << FIELD, 0, Link(Pick(area, 0, 0, reservation))))
     return undominated(found)
 

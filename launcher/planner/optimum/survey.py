@@ -32,7 +32,8 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     for area, own in zip(areas, options, strict=True):
         stocks[area.node] = summed((stocks.get(area.node, Stock()), own[0][0].stock))
     everything = tuple(range(len(areas)))
-    together = _together(areas, topology, housekeeping)
+    idle = sum(area.cpu_count for area in areas) - topology.vcpus - housekeeping
+    together = _together(areas, topology, housekeeping, idle)
     attempts = (
         (caps, price)
         for regime in Regime
@@ -40,7 +41,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
         for price in ([_ENDLESS_PRICE] if caps.most else together[regime])
     )
     for caps, price in attempts:
-        listed = [offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything]
+        listed = [offers_of(i, options[i], caps.regimes[areas[i].node], threads, idle) for i in everything]
         offers = _within(listed, price | ((1 << FIELD) - 1))
         market = Market(
             offers=[without_areas(own) for own in offers],
@@ -59,13 +60,13 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     return None
 
 
-def _together(areas: Sequence[Area], topology: Topology, housekeeping: int) -> dict[Regime, list[int]]:
+def _together(areas: Sequence[Area], topology: Topology, housekeeping: int, idle: int) -> dict[Regime, list[int]]:
     """List the prices to try: the least that there could be if all cores were of one area, then any; none: no room."""
     histogram = sum((Counter(area.histogram()) for area in areas), Counter[int]())
     options = reservations(dict(sorted(histogram.items())), topology.threads, housekeeping)
     prices = {}
     for regime in Regime:
-        offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads)
+        offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads, idle)
         fitting = (o.price for o in offers if o.housekeeping == housekeeping and o.low <= topology.vcpus <= o.high)
         least = min(fitting, default=None)
         prices[regime] = [] if least is None else [least, _ENDLESS_PRICE]
