@@ -35,10 +35,10 @@ class Ground(Struct, frozen=True, kw_only=True):
     plain: Market
     low: Sequence[int]
     high: Sequence[int]
-    # The areas of each node, ascending, and what tells each area from others.
+    # The areas of each node, ascending; the number of each area's kind, and of the nodes' kinds that were met.
     of_node: Mapping[int, Sequence[int]]
-    shapes: Sequence[object]
-    kinds: dict[object, int] = field(default_factory=dict)
+    kind: Sequence[int]
+    kinds: dict[tuple[int, ...], int] = field(default_factory=dict)
     # The CPUs of each node beyond what it may give, and those that no vCPU needs of the others.
     surplus: Mapping[int, int]
     spare: int
@@ -91,14 +91,9 @@ class Ground(Struct, frozen=True, kw_only=True):
         high = self.caps.limit(node, sum(self.high[index] for index in members))
         low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
         extra = high % self.topology.threads
-        kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
+        kind = self.kinds.setdefault((low, *sorted(self.kind[index] for index in members)), len(self.kinds))
         high -= extra
-        number = self._kind(kind)
-        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
-
-    def _kind(self, kind: object) -> int:
-        """Number what tells items apart."""
-        return self.kinds.setdefault(kind, len(self.kinds))
+        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=kind, cache=node, extra=extra)
 
     def _area_items(self, members: Iterable[int]) -> list[Item]:
         """List areas as items, those of a node together and the largest first."""
@@ -108,13 +103,7 @@ class Ground(Struct, frozen=True, kw_only=True):
                 node=self.areas[index].node,
                 low=self.low[index],
                 high=self.high[index],
-                kind=self._kind(
-                    (
-                        self.shapes[index],
-                        self.surplus[self.areas[index].node],
-                        self.areas[index].node in self.caps.full,
-                    )
-                ),
+                kind=self.kind[index],
                 cache=self.areas[index].cache,
             )
             for index in sorted(members, key=lambda i: (self.areas[i].node, -self.high[i], i))
@@ -123,15 +112,14 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def search_nodes(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of nodes."""
-        return Search.of(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
+        return Search(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
 
     def search_areas(self, areas: Iterable[int], market: Market) -> Search:
         """Prepare a search for groups of areas."""
         items = self._area_items(areas)
         part = 1 if self.extra else self.topology.threads
-        surplus = self.surplus if self.caps.most else {}
-        own = {item.node: surplus.get(item.node, 0) for item in items}
-        return Search.of(items, [(item.number,) for item in items], market, part=part, surplus=own)
+        surplus = {item.node: self.surplus[item.node] for item in items}
+        return Search(items, [(item.number,) for item in items], market, part=part, surplus=surplus)
 
     def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
         """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.

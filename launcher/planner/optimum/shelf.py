@@ -25,18 +25,15 @@ class Shelf(NamedTuple):
     @property
     def stock(self) -> Stock:
         """The same in counts."""
-        return Stock(len(self.whole), len(self.whole_beside), len(self.loose), len(self.loose_beside))
+        return Stock(*map(len, self[2:]))
 
     def within(self, stock: Stock) -> Shelf:
         """Return no more than this stock of it."""
-        whole, whole_beside, loose, loose_beside = stock
-        return Shelf(
-            self.node,
-            self.cache,
-            self.whole[:whole],
-            self.whole_beside[:whole_beside],
-            self.loose[:loose],
-            self.loose_beside[:loose_beside],
+        return self._replace(
+            whole=self.whole[: stock.whole],
+            whole_beside=self.whole_beside[: stock.whole_beside],
+            loose=self.loose[: stock.loose],
+            loose_beside=self.loose_beside[: stock.loose_beside],
         )
 
 

@@ -42,10 +42,15 @@ class State(NamedTuple):
     # The CPUs that nodes still have beyond what they may give, by node.
     surplus: tuple[tuple[int, int], ...] = ()
 
-    @property
-    def owed(self) -> int:
-        """The CPUs that must stay without a vCPU."""
-        return sum(cpus for _, cpus in self.surplus)
+    def may_leave_surplus(self) -> bool:
+        """Tell whether nodes can still leave what they may not give."""
+        if not self.surplus:
+            return True
+        room: dict[int, int] = {}
+        for item in self.rest:
+            room[item.node] = room.get(item.node, 0) + item.high
+        owed = sum(cpus for _, cpus in self.surplus)
+        return owed <= self.slack and all(cpus <= room.get(node, 0) for node, cpus in self.surplus)
 
     def surplus_of(self, nodes: set[int]) -> int:
         """Count those of these nodes."""

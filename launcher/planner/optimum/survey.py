@@ -53,8 +53,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
             price=price,
             caps=caps,
         )
-        whole = market.complete(market.group(everything))
-        prices = [offer.price for offer in whole if offer.low <= topology.sockets <= offer.high]
+        prices = [offer.price for offer in market.fitting(market.group(everything))]
         if prices and not (most and min(prices) >> (3 * FIELD)):
             return _ground(areas, market, offers, min(prices) | ((1 << FIELD) - 1))
     return None
@@ -103,6 +102,11 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     rooms = {node: sum(high[index] for index in own) for node, own in members.items()}
     surplus = {node: room - market.caps.limit(node, room) for node, room in rooms.items()}
     spare = sum(high) - sum(surplus.values()) - market.topology.vcpus
+    kinds = dict[object, int]()
+    shapes = (
+        (surplus[area.node], area.node in market.caps.full, *sorted(offer[:4] for offer in own))
+        for area, own in zip(areas, offers, strict=True)
+    )
     low = [max(min(offer.low for offer in own), high[i] - spare - surplus[areas[i].node]) for i, own in enumerate(good)]
     return Ground(
         areas=areas,
@@ -112,7 +116,7 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
         high=high,
         of_node=members,
         spare=spare,
-        shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
+        kind=[kinds.setdefault(shape, len(kinds)) for shape in shapes],
         surplus=surplus,
     )
 
@@ -123,7 +127,7 @@ def _within(offers: Sequence[Sequence[Offer]], price: int) -> list[list[Offer]]:
     return [[offer for offer in own if offer.price <= most] for own in offers]
 
 
-def dislike(ground: Ground, rough: Settled) -> None:
+def with_dislikes(ground: Ground, rough: Settled) -> Ground:
     """Weigh ties: housekeeping away from the node with most vCPUs is disliked, on the first areas, vCPUs on the last.
 
     The vCPUs of each node are in proportion where several share sockets.
@@ -134,19 +138,15 @@ def dislike(ground: Ground, rough: Settled) -> None:
         for index in group:
             load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
     most = max(load.values())
-    for market in (ground.market, ground.plain):
-        market.forget()
-        market.offers = [
-            [_weighed(offer, index, ground, is_away=_is_away(ground, index, load, most)) for offer in own]
-            for index, own in enumerate(market.offers)
-        ]
 
+    def weighed(offer: Offer, position: int) -> Offer:
+        node = ground.areas[position].node
+        is_away = load[node] < most and ground.caps.most.get(node) != 0
+        reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
+        return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
 
-def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> bool:
-    node = ground.areas[area].node
-    return load.get(node, 0) < most and ground.caps.most.get(node) != 0
+    def in_market(market: Market) -> Market:
+        offers = [[weighed(offer, position) for offer in own] for position, own in enumerate(market.offers)]
+        return market.with_fields(offers=offers)
 
-
-def _weighed(offer: Offer, position: int, ground: Ground, *, is_away: bool) -> Offer:
-    reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
-    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
+    return replace(ground, market=in_market(ground.market), plain=in_market(ground.plain))
