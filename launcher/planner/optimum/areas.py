@@ -150,10 +150,10 @@ class _Areas(Struct):
         if len(group) == 1 or self.effort.steps <= 0:
             return [group]
         ground = self.ground
-        found = ground.part(group, sockets, reserved)
-        if found is None:
+        search = ground.search_part(group, sockets, reserved)
+        whole = search.as_one_group()
+        if whole is None:
             return [group]
-        search, whole = found
         nodes, effort = len(ground.nodes_of(group)) - 1, ground.effort(_GROUP_EFFORT)
         effort.steps = given = min(effort.steps, self.effort.steps)
         best, _ = self._best_of(

@@ -121,20 +121,13 @@ class Ground(Struct, frozen=True, kw_only=True):
         surplus = {item.node: self.surplus[item.node] for item in items}
         return Search(items, [(item.number,) for item in items], market, part=part, surplus=surplus)
 
-    def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
-        """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.
-
-        Return them as one group, too; None where they cannot be one.
-        """
+    def search_part(self, areas: Sequence[int], sockets: int, reserved: int) -> Search:
+        """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them."""
         topology = replace(self.topology, sockets=sockets)
         market = self.plain.with_fields(
             areas=areas, topology=topology, housekeeping=reserved, effort=Effort(steps=ENDLESS)
         )
-        whole = market.settle([tuple(areas)])
-        if whole is None:
-            return None
-        market = market.with_fields(price=whole.price | ((1 << FIELD) - 1))
-        return self.search_areas(areas, market), whole
+        return self.search_areas(areas, market)
 
 
 def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settled | None, bool]:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from launcher.planner.optimum.caps import Caps, Part, shared, trimmed
 from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, joined, undominated, without_areas
+from launcher.planner.optimum.outlook import Menus
 from launcher.planner.optimum.stock import Reservation, Stock
 from launcher.vmi.guest import Topology
 
@@ -47,6 +48,7 @@ class Market(Struct):
     # Full nodes that one group alone has to fill, with some of their areas.
     alone: frozenset[int] = frozenset()
     known: dict[object, list[Offer]] = field(default_factory=dict)
+    menus: Menus = field(default_factory=dict)
 
     @property
     def socket(self) -> int:

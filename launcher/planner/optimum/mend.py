@@ -67,12 +67,12 @@ def _together(
         return None
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)
-    found = ground.part(areas, sum(count for _, count in chosen), reserved)
-    if found is None or found[0].least() >= crossed:
+    search = ground.search_part(areas, sum(count for _, count in chosen), reserved)
+    if search.least() >= crossed or search.as_one_group() is None:
         return None
     goal = Goal(crossed - 1, sum(len(ground.nodes_of(group)) - 1 for group, _ in chosen))
     own = Effort(steps=_ONCE)
-    better, _ = tried(found[0], goal, own, 1)
+    better, _ = tried(search, goal, own, 1)
     effort.charge(_ONCE - own.steps)
     return better and ground.market.settle([*others, *(group for group, _ in better.groups)])
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.stock import Regime, Reservation, Stock
+from launcher.planner.optimum.stock import Regime, Reservation, Reservations, Stock
 
 T = TypeVar("T", bound="tuple[int, int, int, int, int, object]")
 
@@ -66,9 +66,7 @@ class Link(NamedTuple):
                     yield step.pick
 
 
-def offers_of(
-    area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int, idle: int
-) -> list[Offer]:
+def offers_of(area: int, options: Reservations, regime: Regime, threads: int, idle: int) -> list[Offer]:
     """List what one area offers in this regime, none worse than another in everything.
 
     What leaves more than so many CPUs `idle`, neither housekeeping's nor a vCPU's, is not offered.

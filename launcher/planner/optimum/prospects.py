@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from launcher.planner.optimum.outlook import Outlook, crossings_of
+from launcher.planner.optimum.outlook import Menus, Outlook, crossings_of
 from launcher.planner.optimum.states import Item, State
 
 _TWO_THIRDS = 2 / 3
@@ -18,7 +18,7 @@ class Prospects:
     """What is known without a search of items: each one's crossings in a group without waste, and what may be saved."""
 
     def __init__(
-        self, items: Sequence[Item], size: int, *, extra: int = 0, odd: int = 0, part: int = 0, slack: int = 0
+        self, items: Sequence[Item], size: int, *, extra: int, odd: int, part: int, slack: int, menus: Menus
     ) -> None:
         """Weigh the items for guest sockets of `size` CPUs and so many CPUs that may stay without a vCPU.
 
@@ -29,6 +29,7 @@ class Prospects:
         # Where caches span several items, only the number of items is estimated.
         self.spanning = len({item.cache for item in items}) < len(items)
         self.outlook: Outlook | None = None
+        self._menus = menus
         self._outlooks: dict[int, Outlook | None] = {}
         base, savings = list[float](), list[tuple[float, int, float, float]]()
         highs = sorted((item.high for item in self.items), reverse=True)
@@ -54,7 +55,7 @@ class Prospects:
         """Look node by node, for so many nodes crossed; the outlook is the same whatever else is crossed."""
         if self.part and not self.spanning:
             if nodes not in self._outlooks:
-                self._outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes)
+                self._outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes, known=self._menus)
             self.outlook = self._outlooks[nodes]
 
     def allow(self, state: State) -> bool:

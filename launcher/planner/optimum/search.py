@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
+from msgspec.structs import replace
+
 from launcher.planner.optimum.groups import Group, Market, Settled
-from launcher.planner.optimum.offers import AWAY
+from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
 from launcher.planner.optimum.states import Goal, Item, State
 from launcher.planner.optimum.sums import Sums, Wanted
@@ -61,11 +63,19 @@ class Search:
             odd=market.topology.threads - 1 if extra else 0,
             part=part,
             slack=max(0, self._first_state(Goal(0, 0)).slack),
+            menus=market.menus,
         )
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
         return self.prospects.least(self._first_state(Goal(0, 0)))
+
+    def as_one_group(self) -> Settled | None:
+        """Settle everything as one group, and let nothing be dearer from now on; None where it cannot be one."""
+        whole = self.market.settle([tuple(self.market.areas)])
+        if whole is not None:
+            self.market = replace(self.market, price=whole.price | ((1 << FIELD) - 1))
+        return whole
 
     def within(self, goal: Goal) -> Settled | None:
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""

@@ -27,7 +27,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     guest does not fit then.
     """
     threads = topology.threads
-    options = [reservations(area.histogram(), threads, housekeeping) for area in areas]
+    options = list(reservations([area.histogram() for area in areas], threads, housekeeping))
     stocks: dict[int, Stock] = {}
     for area, own in zip(areas, options, strict=True):
         stocks[area.node] = summed((stocks.get(area.node, Stock()), own[0][0].stock))
@@ -62,7 +62,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
 def _together(areas: Sequence[Area], topology: Topology, housekeeping: int, idle: int) -> dict[Regime, list[int]]:
     """List the prices to try: the least that there could be if all cores were of one area, then any; none: no room."""
     histogram = sum((Counter(area.histogram()) for area in areas), Counter[int]())
-    options = reservations(dict(sorted(histogram.items())), topology.threads, housekeeping)
+    (options,) = reservations([dict(sorted(histogram.items()))], topology.threads, housekeeping)
     prices = {}
     for regime in Regime:
         offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads, idle)
