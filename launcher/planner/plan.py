@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.assembly import assemble
-from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory
+from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory, memory_reasons, remote_memory
 from launcher.planner.cells.cells import cores_backed
 from launcher.planner.cells.pages import check_huge_pages, check_page_limit, check_page_size
 from launcher.planner.demand import CPUDemand
 from launcher.planner.explain import explain_vcpus
 from launcher.planner.floating import quiet_ones, stuck
 from launcher.planner.iothreads import lay_out_iothreads
-from launcher.planner.locality import memory_reasons, remote_memory
 from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, SharedPin
 from launcher.planner.ownership import check_owners
 from launcher.planner.refusal import too_few_cpus

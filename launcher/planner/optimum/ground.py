@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from launcher.host.model import NO_NODE
 from launcher.planner.optimum.caps import Caps
-from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import FIELD
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Item
+from launcher.planner.optimum.states import Effort, Goal, Item, TooLong
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 

@@ -10,9 +10,9 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps, Part, shared, trimmed
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, joined, undominated, without_areas
 from launcher.planner.optimum.outlook import Menus
+from launcher.planner.optimum.states import Effort
 from launcher.planner.optimum.stock import Reservation, Stock
 from launcher.vmi.guest import Topology
 

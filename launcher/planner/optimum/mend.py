@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, combinations, islice, product
 
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
-from launcher.planner.optimum.states import Goal
+from launcher.planner.optimum.states import Effort, Goal
 
 # The efforts: in all, and for dividing some groups, or one, once, on so many areas; what preparing that, and settling,
 # count as.

@@ -8,11 +8,10 @@ from math import comb
 
 from msgspec import Struct
 
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import ENDLESS, Ground, tried
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Item
+from launcher.planner.optimum.states import Effort, Goal, Item
 
 # The effort of the search, and the sets of nodes that are searched one by one.
 _EFFORT = 40_000

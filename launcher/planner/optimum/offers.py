@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from launcher.planner.optimum.effort import Effort
+from launcher.planner.optimum.states import Effort
 from launcher.planner.optimum.stock import Regime, Reservation, Reservations, Stock
 
 T = TypeVar("T", bound="tuple[int, int, int, int, int, object]")

@@ -13,8 +13,7 @@ from launcher.planner.model import Score
 from launcher.planner.optimum.areas import divide_areas
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.nodes import divide_nodes
-from launcher.planner.optimum.seating import chunks, number_vcpus, seat
-from launcher.planner.optimum.shelf import reserve, stack
+from launcher.planner.optimum.seating import chunks, number_vcpus, reserve, seat, stack
 from launcher.planner.optimum.steps import Accepts, best_state
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
 from launcher.planner.optimum.survey import survey, with_dislikes

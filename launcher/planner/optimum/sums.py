@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.states import Item
+from launcher.planner.optimum.states import Effort, Item
 
 
 class Wanted(NamedTuple):

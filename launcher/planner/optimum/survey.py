@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import ENDLESS, Ground
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
+from launcher.planner.optimum.states import Effort
 from launcher.planner.optimum.stock import Regime, Stock, reservations, summed
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
