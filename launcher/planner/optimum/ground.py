@@ -22,8 +22,6 @@ _LEAST_EFFORT = 1_000
 _LARGE = 128
 # What whole nodes lie on.
 _ALL = NO_NODE - 1
-# Whatever is settled outside a search has to be.
-ENDLESS = 1 << 60
 
 
 class Ground(Struct, frozen=True, kw_only=True):
@@ -113,20 +111,19 @@ class Ground(Struct, frozen=True, kw_only=True):
         """Prepare a search for groups of nodes."""
         return Search(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
 
-    def search_areas(self, areas: Iterable[int], market: Market) -> Search:
+    def search_areas(self, areas: Iterable[int], market: Market, *, is_part: bool = False) -> Search:
         """Prepare a search for groups of areas."""
         items = self._area_items(areas)
         part = 1 if self.extra else self.topology.threads
         surplus = {item.node: self.surplus[item.node] for item in items}
-        return Search(items, [(item.number,) for item in items], market, part=part, surplus=surplus)
+        members = [(item.number,) for item in items]
+        return Search(items, members, market, part=part, surplus=surplus, is_part=is_part)
 
     def search_part(self, areas: Sequence[int], sockets: int, reserved: int) -> Search:
         """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them."""
         topology = replace(self.topology, sockets=sockets)
-        market = self.plain.with_fields(
-            areas=areas, topology=topology, housekeeping=reserved, effort=Effort(steps=ENDLESS)
-        )
-        return self.search_areas(areas, market)
+        market = self.plain.with_fields(areas=areas, topology=topology, housekeeping=reserved, effort=Effort())
+        return self.search_areas(areas, market, is_part=True)
 
 
 def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settled | None, bool]:
@@ -140,6 +137,6 @@ def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settl
         found, ended = search.within(goal), True
     except TooLong:
         found, ended = search.best, False
-    search.market.effort = Effort(steps=ENDLESS)
+    search.market.effort = Effort()
     effort.charge(given - own.steps)
     return found, ended

@@ -67,7 +67,7 @@ def _together(
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)
     search = ground.search_part(areas, sum(count for _, count in chosen), reserved)
-    if search.least() >= crossed or search.as_one_group() is None:
+    if search.least() >= crossed:
         return None
     goal = Goal(crossed - 1, sum(len(ground.nodes_of(group)) - 1 for group, _ in chosen))
     own = Effort(steps=_ONCE)

@@ -8,7 +8,7 @@ from math import comb
 
 from msgspec import Struct
 
-from launcher.planner.optimum.ground import ENDLESS, Ground, tried
+from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.search import Search
 from launcher.planner.optimum.states import Effort, Goal, Item
@@ -54,7 +54,7 @@ def _descended(ground: Ground, items: Sequence[Item]) -> Nodes:
 
     That is where the effort from the least up was not enough.
     """
-    ground.plain.effort = Effort(steps=ENDLESS)
+    ground.plain.effort = Effort()
     whole = ground.plain.settle([tuple(range(len(ground.areas)))])
     if whole is None:
         raise AssertionError("all areas together hold the guest")

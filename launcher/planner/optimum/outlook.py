@@ -61,7 +61,7 @@ class Outlook(Struct, frozen=True, kw_only=True):
         members: dict[int, list[Item]] = {}
         for item in items:
             members.setdefault(item.node, []).append(item)
-        if len(members) == 1 or max(len(own) for own in members.values()) > _MOST_ITEMS:
+        if len(members) < 2 or max(len(own) for own in members.values()) > _MOST_ITEMS:
             return None
         menus = {}
         for node, own in members.items():

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from launcher.planner.optimum.groups import Group, Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.states import Goal, Item, State
+from launcher.planner.optimum.states import Effort, Goal, Item, State
 from launcher.planner.optimum.sums import Sums, Wanted
 
 # Divisions that are settled for one number of crossings: of equal ones that are liked more.
@@ -43,12 +43,14 @@ class Search:
         extra: int = 0,
         part: int = 0,
         surplus: Mapping[int, int] | None = None,
+        is_part: bool = False,
     ) -> None:
         """Prepare the search.
 
         `members` are the areas of each item. `extra` CPUs may be used beyond what items have in whole guest cores. What
         a node gives to a group of several nodes is a multiple of `part` (0: the items are nodes). `surplus` are the
-        CPUs of nodes that must stay without a vCPU, of those that are full no more may.
+        CPUs of nodes that must stay without a vCPU, of those that are full no more may. What the least price of a part
+        of the guest is, is found when something is settled.
         """
         self.items = [item._replace(number=position) for position, item in enumerate(items)]
         self.members, self.market = members, market
@@ -56,6 +58,7 @@ class Search:
         self.merit, self.good, self.most_leaves = _merit, 0, _LEAVES
         self.best: Settled | None = None
         self.leaves, self.failed = 0, set[object]()
+        self._is_part, self._whole = is_part, list[Settled | None]()
         self.prospects = Prospects(
             self.items,
             market.socket,
@@ -72,10 +75,12 @@ class Search:
 
     def as_one_group(self) -> Settled | None:
         """Settle everything as one group, and let nothing be dearer from now on; None where it cannot be one."""
-        whole = self.market.settle([tuple(self.market.areas)])
-        if whole is not None:
-            self.market = replace(self.market, price=whole.price | ((1 << FIELD) - 1))
-        return whole
+        if not self._whole:
+            whole = replace(self.market, effort=Effort()).settle([tuple(self.market.areas)])
+            self._whole.append(whole)
+            if whole is not None:
+                self.market.price = whole.price | ((1 << FIELD) - 1)
+        return self._whole[0]
 
     def within(self, goal: Goal) -> Settled | None:
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
@@ -83,7 +88,7 @@ class Search:
         self.best, self.leaves = None, 0
         self.failed.clear()
         self.prospects.aim(state.slack, goal.nodes)
-        if state.may_leave_surplus() and state.excess >= 0:
+        if state.slack >= 0 and state.excess >= 0 and state.may_leave_surplus():
             self._extend(state, ())
         return self.best
 
@@ -123,7 +128,8 @@ class Search:
     def _leaf(self, groups: tuple[Group, ...]) -> bool:
         self.leaves += 1
         self.market.effort.spend(_STEP)
-        settled = self.market.settle([self._areas_of(group) for group in groups]) if groups else None
+        may_be = bool(groups) and not (self._is_part and self.as_one_group() is None)
+        settled = self.market.settle([self._areas_of(group) for group in groups]) if may_be else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)

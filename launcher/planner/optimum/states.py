@@ -71,9 +71,9 @@ class TooLong(Exception):
 
 
 class Effort(Struct):
-    """How many steps the searches that share this value may still take."""
+    """How many steps the searches that share this value may still take: without end, unless that is said."""
 
-    steps: int
+    steps: int = 1 << 60
 
     def spend(self, steps: int = 1) -> None:
         """Take so many; raises TooLong where there are fewer."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps
-from launcher.planner.optimum.ground import ENDLESS, Ground
+from launcher.planner.optimum.ground import Ground
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
 from launcher.planner.optimum.states import Effort
@@ -49,7 +49,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
             topology=topology,
             housekeeping=housekeeping,
             areas=everything,
-            effort=Effort(steps=ENDLESS),
+            effort=Effort(),
             price=price,
             caps=caps,
         )
