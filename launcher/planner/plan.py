@@ -9,7 +9,7 @@ from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.assembly import assemble
 from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory, memory_reasons, remote_memory
-from launcher.planner.cells.cells import cores_backed
+from launcher.planner.cells.cells import cores_backed, lay_out_cells
 from launcher.planner.cells.pages import check_huge_pages, check_page_limit, check_page_size
 from launcher.planner.demand import CPUDemand
 from launcher.planner.explain import explain_vcpus
@@ -53,8 +53,10 @@ def plan(
         # 40 modules that a guest without CPUs of its own does not wait for.
         from launcher.planner.cells.passthrough import place_in_quiet_cells  # noqa: PLC0415
 
-        placement, cells = place_in_quiet_cells(guest, backed_host(host, backing), own, demand, backing, quiet=quiet)
+        backed = backed_host(host, backing)
+        placement = place_in_quiet_cells(guest, backed, own, demand, backing, quiet=quiet)
         check_huge_pages(guest.memory, host, backing, is_bound=True)
+        cells = lay_out_cells(placement.vcpus, guest.memory, backed)
         return _explained(setting, backing, placement, cells, shows_threads=shows_threads)
     check_huge_pages(guest.memory, host, backing)
     if not guest.cpu.dedicated:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,6 +48,25 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     if placement is None:
         raise AssertionError("all areas together hold the guest")
     return placement
+
+
+def apart_from(cpus: Iterable[CPU], chosen: Collection[CPU], vcpus: int, housekeeping: int) -> tuple[CPU, ...] | None:
+    """Choose housekeeping CPUs of those that are not chosen for vCPUs, the least capable first.
+
+    None where the chosen ones do not hold the vCPUs and what housekeeping is left.
+    """
+    inside = frozenset(cpu.cpu for cpu in chosen)
+    rest = sorted((cpu for cpu in cpus if cpu.cpu not in inside), key=lambda cpu: (-cpu.kind, cpu.cpu))
+    apart = tuple(rest[:housekeeping])
+    return apart if len(chosen) >= vcpus + housekeeping - len(apart) else None
+
+
+def joined_by(placement: Placement, housekeeping: Sequence[CPU], topology: Topology) -> Placement:
+    """Return the placement with further housekeeping CPUs."""
+    if not housekeeping:
+        return placement
+    everything = (*placement.housekeeping, *housekeeping)
+    return replace(scored(placement.vcpus, everything, topology), sure=placement.sure)
 
 
 def place_within(

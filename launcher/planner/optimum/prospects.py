@@ -6,7 +6,7 @@ An item of a group of n has (n - 1) / n of a crossing. What slack can save of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from launcher.planner.optimum.outlook import Menus, Outlook, crossings_of
 from launcher.planner.optimum.states import Item, State
@@ -113,8 +113,12 @@ class Prospects:
 
 def _fewest(state: State) -> int:
     """Count how many of the items are used at least."""
-    highs = sorted((item.high for item in state.rest), reverse=True)
-    return _least_size(0, highs, sum(highs) - state.slack, count=0)
+    return fewest(state.rest, sum(item.high for item in state.rest) - state.slack)
+
+
+def fewest(items: Iterable[Item], cpus: int) -> int:
+    """Count how many of the items, the largest ones, have so many CPUs together."""
+    return _least_size(0, sorted((item.high for item in items), reverse=True), cpus, count=0)
 
 
 def _least_size(total: int, highs: Sequence[int], enough: int, count: int = 1) -> int:

@@ -194,16 +194,17 @@ class Search:
 
     def _group(self, state: State, first: Item, members: tuple[Item, ...]) -> Iterator[_Step]:
         """Yield the group of the first item and these members, with each number of guest sockets that it may have."""
-        size, low, every, by_node = self.market.socket, first.low, first.extra, {first.node: first.high}
-        for item in members:
-            by_node[item.node] = by_node.get(item.node, 0) + item.high
-            low += item.low
-            every += item.extra
-        nodes, total = set(by_node), sum(by_node.values())
-        cost = len({first.cache, *(item.cache for item in members)}) - 1 if self.prospects.spanning else len(members)
+        size, items = self.market.socket, (first, *members)
+        low = sum([item.low for item in items])
         least = -(-low // size)
-        over = least * size - low
-        if cost > state.crossings or len(nodes) - 1 > state.nodes or over > state.excess:
+        cost = len({item.cache for item in items}) - 1 if self.prospects.spanning else len(members)
+        if cost > state.crossings or least * size - low > state.excess:
+            return
+        by_node: dict[int, int] = {}
+        for item in items:
+            by_node[item.node] = by_node.get(item.node, 0) + item.high
+        nodes, total, every = set(by_node), sum(by_node.values()), sum([item.extra for item in items])
+        if len(nodes) - 1 > state.nodes:
             return
         # Of several nodes each gives whole guest cores.
         odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if len(nodes) > 1 else 0
@@ -213,8 +214,8 @@ class Search:
         charged = state._replace(
             crossings=state.crossings - cost,
             nodes=state.nodes - len(nodes) + 1,
-            excess=state.excess - over,
-            items=state.items - len(members) - 1,
+            excess=state.excess - (least * size - low),
+            items=state.items - len(items),
         )
         for sockets in (*range(max(1, least, most), all_most + 1), *range(most - 1, fewest - 1, -1)):
-            yield from self._taken(charged, (first, *members), nodes, sockets)
+            yield from self._taken(charged, items, nodes, sockets)
