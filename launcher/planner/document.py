@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TypeVar, get_args
+from typing import TypeVar, cast, get_args
 
 from msgspec import Struct
 from msgspec.structs import asdict, fields, replace
@@ -56,7 +56,7 @@ def from_json(text: str) -> Pinning:
     except RecursionError as error:
         raise ValueError("the pinning is nested too deeply") from error
     if not isinstance(read, dict):
-        raise _wrong("pinning", read, "a JSON object")
+        raise _wrong(read, "a JSON object")
     # A record of a launcher that knew of neither of these has no such key.
     document = {"shared_vcpus": {}, "vhost": ""} | read
     iothreads, shared = _by_id(document, "iothreads", "an IOThread"), _by_id(document, "shared_vcpus", "a vCPU")
@@ -67,78 +67,63 @@ def from_json(text: str) -> Pinning:
     )
 
 
-def _struct(struct: type[S], value: object) -> S:
-    """Read an object with the fields of a struct."""
-    return struct(**{field.name: _field(value, field.name, field.type) for field in fields(struct)})
-
-
-def _field(document: object, key: str, kind: type[object]) -> object:
-    """Read a member of this type."""
-    value, parts = _member(document, key), get_args(kind)
-    if type(None) in parts:
-        return None if value is None else _field(document, key, parts[0])
-    if parts == (int, int):
-        return _pair(value)
-    if parts:
-        return _each(document, key, parts[0])
-    if kind is CPUSet:
-        return _cpus(document, key)
-    if kind is Proof:
-        return _proof(value)
-    return _struct(kind, value) if issubclass(kind, Struct) else _value(document, key, kind)
-
-
-def _each(document: object, key: str, kind: type[object]) -> tuple[object, ...]:
-    entries = _value(document, key, list)
-    try:
-        return tuple(_field({"entry": entry}, "entry", kind) for entry in entries)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
-
-
-def _member(document: object, key: str) -> object:
-    if not isinstance(document, dict) or key not in document:
-        raise ValueError(f"{key}: missing")
-    value: object = document[key]
-    return value
-
-
-def _wrong(key: str, value: object, wanted: str) -> ValueError:
-    return ValueError(f"{key}: {str(value)[:80]!r} is not {wanted}")
-
-
-def _value(document: object, key: str, kind: type[T]) -> T:
-    value = _member(document, key)
-    # True is an int, too.
-    if not isinstance(value, kind) or type(value) is not kind:
-        raise _wrong(key, value, _IN_WORDS[kind])
-    return value
-
-
-def _cpus(document: object, key: str) -> CPUSet:
-    text = _value(document, key, str)
-    try:
-        return CPUSet.parse(text)
-    except ValueError as error:
-        raise ValueError(f"{key}: {error}") from error
-
-
 def _by_id(document: object, key: str, what: str) -> list[tuple[int, CPUSet]]:
     """Read an object whose keys are ids, each with its CPUs."""
-    pins = _value(document, key, dict)
+    pins = _member(document, key, dict)
     wrong = next((number for number in pins if not (number.isascii() and number.isdigit())), None)
     if wrong is not None:
         raise ValueError(f"{key}: {wrong!r} is not {what} id")
-    return [(int(number), _cpus(pins, number)) for number in pins]
+    return [(int(number), _member(pins, number, CPUSet)) for number in pins]
+
+
+def _struct(struct: type[S], value: object) -> S:
+    """Read an object with the fields of a struct."""
+    return struct(**{field.name: _member(value, field.name, field.type) for field in fields(struct)})
+
+
+def _member(document: object, key: str, kind: type[T]) -> T:
+    """Read a member of this type; an error names the way to it."""
+    if not isinstance(document, dict) or key not in document:
+        raise ValueError(f"{key}: missing")
+    try:
+        return cast("T", _read(document[key], kind))
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from error
+
+
+def _read(value: object, kind: type[object]) -> object:
+    parts = get_args(kind)
+    if type(None) in parts:
+        return None if value is None else _read(value, parts[0])
+    if parts == (int, int):
+        return _pair(value)
+    if parts:
+        return tuple(_read(entry, parts[0]) for entry in _plainly(value, list))
+    if kind is CPUSet:
+        return CPUSet.parse(_plainly(value, str))
+    if kind is Proof:
+        return _proof(value)
+    return _struct(kind, value) if issubclass(kind, Struct) else _plainly(value, kind)
+
+
+def _plainly(value: object, kind: type[T]) -> T:
+    # True is an int, too.
+    if not isinstance(value, kind) or type(value) is not kind:
+        raise _wrong(value, _IN_WORDS[kind])
+    return value
+
+
+def _wrong(value: object, wanted: str) -> ValueError:
+    return ValueError(f"{str(value)[:80]!r} is not {wanted}")
 
 
 def _pair(value: object) -> tuple[int, int]:
     if isinstance(value, list) and len(value) == 2 and all(type(part) is int for part in value):
         return value[0], value[1]
-    raise _wrong("entry", value, "a pair of cell and distance")
+    raise ValueError(f"entry {str(value)[:80]!r} is not a pair of cell and distance")
 
 
 def _proof(value: object) -> Proof:
-    if _value(value, "optimal", bool):
+    if _member(value, "optimal", bool):
         return Proof(optimal=True)
-    return Proof(optimal=False, term=_value(value, "term", str), at_most_off_by=_value(value, "at_most_off_by", int))
+    return Proof(optimal=False, term=_member(value, "term", str), at_most_off_by=_member(value, "at_most_off_by", int))

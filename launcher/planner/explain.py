@@ -19,15 +19,6 @@ if TYPE_CHECKING:
     from launcher.planner.optimum.placement import Placement
 
 
-def explain(setting: Setting, placement: Placement, roles: Roles) -> tuple[Reason, ...]:
-    """Give one sentence for the whole and one for each thread; every one states facts of this placement."""
-    reasons = [Reason(thread="placement", text=score_in_words(placement.score))]
-    advice = parity_advice(setting.host, setting.demand)
-    if advice:
-        reasons.append(Reason(thread="placement", text=advice))
-    return (*reasons, *_vcpu_reasons(setting, placement), *explain_roles(setting, placement, roles))
-
-
 def explain_roles(setting: Setting, placement: Placement, roles: Roles) -> tuple[Reason, ...]:
     """Give one sentence for the emulator and one for each IOThread."""
     ownership = setting.ownership
@@ -74,7 +65,11 @@ def _count(number: int, noun: str) -> str:
     return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
 
 
-def _vcpu_reasons(setting: Setting, placement: Placement) -> Iterator[Reason]:
+def explain_vcpus(setting: Setting, placement: Placement) -> Iterator[Reason]:
+    """Say what the kubelet may refuse, then one sentence for each vCPU, which states facts of this placement."""
+    advice = parity_advice(setting.host, setting.demand)
+    if advice:
+        yield Reason(thread="placement", text=advice)
     guest, occupied = setting.guest, _occupied(setting.guest, placement)
     threads, ids = guest.cpu.topology.threads, guest.cpu.placed_vcpus
     cores: dict[int, list[CPU]] = defaultdict(list)

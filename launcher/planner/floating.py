@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
-from msgspec import Struct
+from collections.abc import Iterable, Iterator, Sequence
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, ISOLATED, NOHZ_FULL, AllowedCPUs, Host
@@ -15,39 +13,27 @@ _ISOLATE = "spec.domain.cpu.isolateEmulatorThread: true"
 _DEDICATE = "spec.domain.cpu.dedicatedCpuPlacement: true"
 
 
-class Terrain(Struct, frozen=True, kw_only=True):
-    """What the CPUs are to a thread that floats: carrying a SCHED_FIFO vCPU, or quiet.
-
-    Between isolated CPUs the scheduler moves no thread: it stays where it was born. A nohz_full CPU has its tick back
-    as soon as two threads share it.
-    """
-
-    realtime: CPUSet = CPUSet()
-    quiet: CPUSet = CPUSet()
-
-
 def quiet_ones(cpus: Sequence[CPU], quiet: CPUSet, vcpus: int) -> list[CPU]:
     """Return the quiet CPUs among these where they are some of them, not all, and enough; else none."""
     found = [cpu for cpu in cpus if cpu.cpu in quiet]
     return found if vcpus <= len(found) < len(cpus) else []
 
 
-def terrain_of(guest: GuestCPU, vcpus: Sequence[CPU], quiet: CPUSet) -> Terrain:
-    """Find the CPUs of realtime vCPUs beside those that are quiet."""
+def fifo_cpus(guest: GuestCPU, cpus: Iterable[int]) -> CPUSet:
+    """Return those of the vCPUs' CPUs that carry a realtime vCPU (SCHED_FIFO)."""
     realtime = guest.realtime_vcpus or frozenset()
-    return Terrain(
-        realtime=CPUSet.of(cpu.cpu for vcpu, cpu in zip(guest.placed_vcpus, vcpus, strict=True) if vcpu in realtime),
-        quiet=quiet,
-    )
+    return CPUSet.of(cpu for vcpu, cpu in zip(guest.placed_vcpus, cpus, strict=True) if vcpu in realtime)
 
 
-def berths(cpus: CPUSet, terrain: Terrain, *, last_first: bool) -> tuple[CPUSet, ...]:
+def berths(cpus: CPUSet, fifo: CPUSet, quiet: CPUSet, *, last_first: bool = False) -> tuple[CPUSet, ...]:
     """Return the places of floating threads among these CPUs: together where they can float, else one CPU each.
 
-    CPUs whose vCPU is realtime, and quiet ones, are left out as long as there are others.
+    CPUs whose vCPU is realtime, and quiet ones, are left out as long as there are others: between isolated CPUs the
+    scheduler moves no thread, it stays where it was born, and a nohz_full CPU has its tick back as soon as two threads
+    share it.
     """
-    open_cpus = (cpus - terrain.realtime) or cpus
-    balanced = open_cpus - terrain.quiet
+    open_cpus = (cpus - fifo) or cpus
+    balanced = open_cpus - quiet
     if balanced or len(open_cpus) == 1:
         return (balanced or open_cpus,)
     single = tuple(CPUSet.of((cpu,)) for cpu in open_cpus)
@@ -60,7 +46,7 @@ def starving(guest: Guest, pinning: Pinning) -> Iterator[str]:
     The kernel's throttling (sched_rt_runtime_us) leaves them a twentieth of the time, where it is on.
     """
     realtime = guest.cpu.realtime_vcpus or frozenset()
-    fifo = CPUSet.of(pin.cpu for pin in pinning.vcpus if pin.vcpu in realtime)
+    fifo = fifo_cpus(guest.cpu, (pin.cpu for pin in pinning.vcpus))
     if not fifo:
         return
     threads = ["QEMU's main loop"] if pinning.emulator <= fifo else []

@@ -8,21 +8,17 @@ from typing import TYPE_CHECKING
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.assembly import assemble
-from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory
-from launcher.planner.bounds import least_terms
-from launcher.planner.cells.cells import cores_backed
+from launcher.planner.backing import Backing, backed_host, backing_of, far_from_memory, memory_reasons, remote_memory
+from launcher.planner.cells.cells import cores_backed, lay_out_cells
 from launcher.planner.cells.pages import check_huge_pages, check_page_limit, check_page_size
 from launcher.planner.demand import CPUDemand
-from launcher.planner.explain import explain
+from launcher.planner.explain import explain_vcpus
 from launcher.planner.floating import quiet_ones, stuck
 from launcher.planner.iothreads import lay_out_iothreads
-from launcher.planner.locality import memory_reasons, remote_memory
 from launcher.planner.model import Cell, IOThreadPin, Pinning, Reason, SharedPin
 from launcher.planner.ownership import check_owners
 from launcher.planner.refusal import too_few_cpus
-from launcher.planner.roles import assign_roles
 from launcher.planner.setting import Setting, setting_of
-from launcher.planner.terms import proof_explained, proof_of
 from launcher.planner.warn import hidden_from_guest, throttled
 from launcher.vmi.guest import Guest
 
@@ -57,8 +53,10 @@ def plan(
         # 40 modules that a guest without CPUs of its own does not wait for.
         from launcher.planner.cells.passthrough import place_in_quiet_cells  # noqa: PLC0415
 
-        placement, cells = place_in_quiet_cells(guest, backed_host(host, backing), own, demand, backing, quiet=quiet)
+        backed = backed_host(host, backing)
+        placement = place_in_quiet_cells(guest, backed, own, demand, backing, quiet=quiet)
         check_huge_pages(guest.memory, host, backing, is_bound=True)
+        cells = lay_out_cells(placement.vcpus, guest.memory, backed)
         return _explained(setting, backing, placement, cells, shows_threads=shows_threads)
     check_huge_pages(guest.memory, host, backing)
     if not guest.cpu.dedicated:
@@ -73,19 +71,13 @@ def plan(
 def _explained(
     setting: Setting, backing: Backing, placement: Placement, cells: tuple[Cell, ...], *, shows_threads: bool
 ) -> Pinning:
-    """Put everything together, with reasons and warnings."""
+    """Put everything together, with the reasons and warnings that a plan has at the start."""
     guest, host, own, vcpus = setting.guest, setting.host, setting.own, placement.vcpus
-    roles = assign_roles(setting, placement)
-    most_cores = cores_backed(guest, host, own) if cells else None
-    least = least_terms(own, guest.cpu.placed_topology, setting.demand.housekeeping, placement.score, most_cores)
-    first, *others = explain(setting, placement, roles)
-    how = proof_explained(placement.score, least, placement.sure)
     return assemble(
         setting,
         placement,
-        roles,
         cells=cells,
-        proof=proof_of(placement.score, least, placement.sure),
+        most_cores=cores_backed(guest, host, own) if cells else None,
         warnings=(
             *hidden_from_guest(guest.cpu, vcpus, host, shows_threads=shows_threads),
             *far_from_memory(vcpus, backing, guest.cpu.placed_vcpus),
@@ -93,11 +85,9 @@ def _explained(
             *throttled(setting.allowed, setting.demand),
         ),
         reasons=(
-            first,
-            Reason(thread="placement", text=how),
             *_quiet_reasons(own, setting.quiet, setting.demand),
             *memory_reasons(vcpus, cells),
-            *others,
+            *explain_vcpus(setting, placement),
         ),
     )
 

@@ -15,7 +15,7 @@ from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
 from launcher.planner.backing import Backing
 from launcher.planner.floating import quiet_ones
-from launcher.planner.optimum.placement import Placement, place, scored
+from launcher.planner.optimum.placement import Placement, apart_from, joined_by, place
 from launcher.vmi.guest import Topology
 
 
@@ -66,13 +66,5 @@ def place_near(
 
 def _placed(cpus: Sequence[CPU], chosen: Sequence[CPU], topology: Topology, housekeeping: int) -> Placement | None:
     """Place the vCPUs on the chosen CPUs, housekeeping on the rest first; None where that is too little."""
-    if len(chosen) == len(cpus):
-        return place(cpus, topology, housekeeping)
-    inside = frozenset(cpu.cpu for cpu in chosen)
-    rest = sorted((cpu for cpu in cpus if cpu.cpu not in inside), key=lambda cpu: (-cpu.kind, cpu.cpu))
-    apart = rest[:housekeeping]
-    still = housekeeping - len(apart)
-    if len(chosen) < topology.vcpus + still:
-        return None
-    placement = place(chosen, topology, still)
-    return replace(scored(placement.vcpus, (*placement.housekeeping, *apart), topology), sure=placement.sure)
+    apart = apart_from(cpus, chosen, topology.vcpus, housekeeping)
+    return None if apart is None else joined_by(place(chosen, topology, housekeeping - len(apart)), apart, topology)

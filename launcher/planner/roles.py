@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU
-from launcher.planner.floating import berths, terrain_of
+from launcher.planner.floating import berths, fifo_cpus
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import IOThreadPin, SharedPin
 from launcher.planner.setting import Setting
@@ -61,15 +61,15 @@ def assign_roles(setting: Setting, placement: Placement) -> Roles:
     apart = [cpu.cpu for cpu in left_over if cpu.core not in busy]
     quiet = CPUSet.of([*reserved, *apart] or (cpu.cpu for cpu in left_over))
     floor = common or CPUSet.of(cpu.cpu for cpu in own) or quiet
-    terrain = terrain_of(guest.cpu, placement.vcpus, setting.quiet)
-    places = berths(floor or everything, terrain, last_first=not floor)
+    fifo = fifo_cpus(guest.cpu, (cpu.cpu for cpu in placement.vcpus))
+    places = berths(floor or everything, fifo, setting.quiet, last_first=not floor)
     emulator, others = places[0], cycle(places[1:] or places)
     layout = lay_out_iothreads(guest)
     in_pool = cycle([CPUSet.of((cpu,)) for cpu in pool] or [emulator])
     iothreads = tuple(
         IOThreadPin(iothread=number, cpus=next(in_pool if number in layout.pool else others)) for number in layout.ids
     )
-    sharing = cycle(berths(common or quiet or floor or everything, terrain, last_first=False))
+    sharing = cycle(berths(common or quiet or floor or everything, fifo, setting.quiet))
     shared = tuple(SharedPin(vcpu=vcpu, cpus=next(sharing)) for vcpu in sorted(guest.cpu.shared_vcpus))
     floating = (emulator, *(pin.cpus for pin in iothreads), *(pin.cpus for pin in shared))
     taken = CPUSet.of(cpu for cpus in floating for cpu in cpus)

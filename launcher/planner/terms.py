@@ -1,43 +1,65 @@
-"""The table of terms: what the objective counts, in its order, and how each is called when a plan is explained."""
+"""The objective: the table of its terms, in their order and by name; what a placement scores; how good that is."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
-from msgspec import Struct
-from msgspec.structs import asdict
-
+from launcher.host.model import CPU
 from launcher.planner.model import Proof, Score
+from launcher.vmi.guest import Topology
+
+# The fields of a score in their order, each with its name.
+TERMS = {
+    "cores_across_nodes": "guest cores across NUMA nodes",
+    "cores_split": "guest cores split over host cores",
+    "vcpus_beside_housekeeping": "vCPUs beside housekeeping",
+    "node_crossings": "NUMA node crossings",
+    "nodes_used": "NUMA nodes used",
+    "cache_crossings": "cache crossings",
+}
 
 
-class Term(Struct, frozen=True, kw_only=True):
-    """One term: its field of the score, and its name."""
+def score(vcpus: Sequence[CPU], topology: Topology, housekeeping: Iterable[CPU] = ()) -> Score:
+    """Score the placement that gives vCPU i the host CPU `vcpus[i]` and reserves `housekeeping`.
 
-    field: str
-    name: str
+    Term 1 counts guest cores whose threads lie on more than one NUMA node, 2 those on more than one host core (every
+    guest core of term 1 is among them). Term 3 counts vCPUs on a host core that also carries a CPU reserved for the
+    emulator or a pool IOThread; left-over CPUs that the emulator may use are not reserved and do not count. Terms 4
+    and 6 sum, over the guest's sockets, the NUMA nodes and last-level caches used minus one; term 5 counts the nodes
+    that carry a vCPU. CPUs that belong to no node count as one node of their own.
+    """
+    guest_cores = _slices(vcpus, topology.threads)
+    guest_sockets = _slices(vcpus, topology.threads * topology.cores)
+    busy = {cpu.core for cpu in housekeeping}
+    return Score(
+        cores_across_nodes=sum(len({cpu.node for cpu in core}) > 1 for core in guest_cores),
+        cores_split=sum(len({cpu.core for cpu in core}) > 1 for core in guest_cores),
+        vcpus_beside_housekeeping=sum(cpu.core in busy for cpu in vcpus),
+        node_crossings=_crossings([{cpu.node for cpu in socket} for socket in guest_sockets]),
+        nodes_used=len({cpu.node for cpu in vcpus}),
+        cache_crossings=_crossings([{cpu.cache for cpu in socket} for socket in guest_sockets]),
+    )
 
 
-TERMS = (
-    Term(field="cores_across_nodes", name="guest cores across NUMA nodes"),
-    Term(field="cores_split", name="guest cores split over host cores"),
-    Term(field="vcpus_beside_housekeeping", name="vCPUs beside housekeeping"),
-    Term(field="node_crossings", name="NUMA node crossings"),
-    Term(field="nodes_used", name="NUMA nodes used"),
-    Term(field="cache_crossings", name="cache crossings"),
-)
+def _slices(vcpus: Sequence[CPU], size: int) -> list[Sequence[CPU]]:
+    return [vcpus[start : start + size] for start in range(0, len(vcpus), size)]
+
+
+def _crossings(used: Collection[Collection[int]]) -> int:
+    return sum(len(places) - 1 for places in used)
 
 
 def values(score: Score) -> tuple[int, ...]:
     """Return the terms' values in their order."""
-    fields = asdict(score)
-    return tuple(fields[term.field] for term in TERMS)
+    return tuple(getattr(score, field) for field in TERMS)
 
 
 def proof_of(score: Score, least: Sequence[int], sure: int) -> Proof:
     """Compare a score with the least values that its terms can have; the first `sure` terms are known to be least."""
-    for index, (term, value) in enumerate(zip(TERMS, values(score), strict=True)):
+    for index, (field, name) in enumerate(TERMS.items()):
+        value: int = getattr(score, field)
         if index >= sure and value > least[index]:
-            return Proof(optimal=False, term=term.name, at_most_off_by=value - least[index])
+            return Proof(optimal=False, term=name, at_most_off_by=value - least[index])
     return Proof(optimal=True)
 
 

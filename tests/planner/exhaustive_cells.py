@@ -12,7 +12,7 @@ from itertools import combinations
 
 from launcher.host.model import CPU, NO_NODE
 from launcher.planner.model import Score
-from launcher.planner.score import score
+from launcher.planner.terms import score
 from launcher.vmi.guest import Topology
 
 

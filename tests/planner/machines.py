@@ -101,7 +101,7 @@ class PagedCase:
         backing = Backing(open_nodes=CPUSet.of(node.node for node in self.host.nodes), closed={})
         usable = sorted(self.case.cpus, key=lambda cpu: cpu.cpu)
         try:
-            return place_in_cells(self.guest, self.host, usable, demand, backing)[0]
+            return place_in_cells(self.guest, self.host, usable, demand, backing)
         except DoesNotFit:
             return None
 

@@ -12,8 +12,7 @@ from launcher.host.model import CPU
 from launcher.planner.bounds import least_terms
 from launcher.planner.model import Score
 from launcher.planner.optimum.placement import place
-from launcher.planner.score import score
-from launcher.planner.terms import values
+from launcher.planner.terms import score, values
 from launcher.vmi.guest import Topology
 from tests.planner.cases import Case, cases, cases_of_many_caches, largest_cases, regular_host, spanning_cases
 from tests.planner.exhaustive import best_score

@@ -17,7 +17,7 @@ from launcher.host.model import CPU, Host
 from launcher.planner.model import Pinning, Proof, Score
 from launcher.planner.plan import plan
 from launcher.planner.replan.replan import replan
-from launcher.planner.score import score
+from launcher.planner.terms import score
 from launcher.vmi.guest import Guest, GuestMemory, IOThreadsPolicy
 from tests.planner.cases import Case, as_host, cases, regular_host
 from tests.planner.guests import MIB, a_guest, a_host, allow, virtio

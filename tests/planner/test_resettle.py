@@ -13,9 +13,8 @@ from launcher.host.model import CPU
 from launcher.planner.model import Score
 from launcher.planner.optimum.placement import Placement
 from launcher.planner.optimum.vacancy import Vacancy
-from launcher.planner.replan.resettle import resettle
-from launcher.planner.score import score
-from launcher.planner.terms import TERMS
+from launcher.planner.replan.replan import resettle
+from launcher.planner.terms import TERMS, score
 from tests.planner.cases import Case, cases
 
 _STABLE = settings(derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from launcher.planner.model import Score
-from launcher.planner.score import score
+from launcher.planner.terms import score
 from launcher.vmi.guest import Topology
 from tests.planner.cases import regular_host
 

@@ -15,34 +15,29 @@ from launcher.planner.backing import Backing, closed_nodes_of
 from launcher.planner.cells.cells import cores_backed, cores_by_pages, free_pages, lay_out_cells, page_supply
 from launcher.planner.demand import CPUDemand
 from launcher.planner.floating import quiet_ones
-from launcher.planner.model import Cell
-from launcher.planner.optimum.placement import Placement, place_in_turns, place_within, scored
+from launcher.planner.optimum.placement import Placement, apart_from, joined_by, place_in_turns, place_within
 from launcher.planner.refusal import cores_across_nodes, too_few_cpus_with_memory, too_few_pages, too_little_memory
 from launcher.planner.terms import TERMS
-from launcher.vmi.guest import Guest, Topology
+from launcher.vmi.guest import Guest, GuestMemory, Topology
 
 
 def place_in_quiet_cells(
     guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, backing: Backing, *, quiet: CPUSet
-) -> tuple[Placement, tuple[Cell, ...]]:
+) -> Placement:
     """Place as `place_in_cells` does, the vCPUs on quiet CPUs and housekeeping on the others where that can be."""
-    chosen = quiet_ones(usable, quiet, guest.cpu.topology.vcpus)
-    apart = [cpu for cpu in usable if cpu.cpu not in quiet][: demand.housekeeping] if chosen else []
-    still = demand.housekeeping - len(apart)
-    if chosen and len(chosen) >= guest.cpu.topology.vcpus + still:
+    vcpus = guest.cpu.topology.vcpus
+    chosen = quiet_ones(usable, quiet, vcpus)
+    apart = apart_from(usable, chosen, vcpus, demand.housekeeping)
+    if apart is not None:
         # What reaches across to where there are no pages is worse than what is not isolated.
         with suppress(DoesNotFit):
-            within = CPUDemand(vcpus=demand.vcpus, pool_iothreads=still)
-            placement, cells = place_in_cells(guest, host, chosen, within, backing)
-            both = scored(placement.vcpus, (*placement.housekeeping, *apart), guest.cpu.topology)
-            return replace(both, sure=placement.sure), cells
+            within = CPUDemand(vcpus=demand.vcpus, pool_iothreads=demand.housekeeping - len(apart))
+            return joined_by(place_in_cells(guest, host, chosen, within, backing), apart, guest.cpu.topology)
     return place_in_cells(guest, host, usable, demand, backing)
 
 
-def place_in_cells(
-    guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, backing: Backing
-) -> tuple[Placement, tuple[Cell, ...]]:
-    """Place the guest on nodes that can back it and lay out its cells.
+def place_in_cells(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand, backing: Backing) -> Placement:
+    """Place the guest on nodes that can back it.
 
     It is the best placement of which every node used has the huge pages. Where rounding of the pages wants more than
     their numbers do, nodes give fewer vCPUs until all is rounded up, or what fits the pages most closely, whichever is
@@ -55,28 +50,27 @@ def place_in_cells(
     if best is None:
         raise _no_room(guest, usable, demand, backing)
     try:
-        return best, _backed_cells(guest, host, best)
+        _check_pages(guest.memory, host, best)
     except DoesNotFit:
         found = _with_pages(guest, host, usable, demand)
         if found is None:
             raise
-        return found, lay_out_cells(found.vcpus, guest.memory, host)
+        return found
+    return best
 
 
-def _backed_cells(guest: Guest, host: Host, placement: Placement) -> tuple[Cell, ...]:
-    """Lay out the cells; raises DoesNotFit where a node has fewer free pages than its cell needs.
+def _check_pages(memory: GuestMemory, host: Host, placement: Placement) -> None:
+    """Raise DoesNotFit where a node has fewer free pages than its cell needs.
 
     Without huge pages a page is the unit that the memory is dealt out in.
     """
-    memory = guest.memory
-    cells, free = lay_out_cells(placement.vcpus, memory, host), free_pages(host, memory)
-    for cell in cells:
+    free = free_pages(host, memory)
+    for cell in lay_out_cells(placement.vcpus, memory, host):
         pages = free.get(cell.node, 0)
         if cell.memory_bytes > pages * memory.unit_bytes:
             if memory.huge_page_bytes is None:
                 raise too_little_memory(cell, pages * memory.unit_bytes)
             raise too_few_pages(cell.node, cell.memory_bytes // memory.unit_bytes, pages, memory.unit_bytes)
-    return cells
 
 
 def _with_pages(guest: Guest, host: Host, usable: Sequence[CPU], demand: CPUDemand) -> Placement | None:

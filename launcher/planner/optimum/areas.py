@@ -7,13 +7,12 @@ from itertools import islice
 
 from msgspec import Struct, field
 
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Group, Settled
 from launcher.planner.optimum.mend import mended
 from launcher.planner.optimum.nodes import SETS, Nodes, candidates, node_sets, set_count
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Item
+from launcher.planner.optimum.states import Effort, Goal, Item
 
 # The efforts: for one group of nodes, for all of them, for looking at other groups, and for everything at once.
 _GROUP_EFFORT = 40_000
@@ -150,10 +149,10 @@ class _Areas(Struct):
         if len(group) == 1 or self.effort.steps <= 0:
             return [group]
         ground = self.ground
-        found = ground.part(group, sockets, reserved)
-        if found is None:
+        search = ground.search_part(group, sockets, reserved)
+        whole = search.as_one_group()
+        if whole is None:
             return [group]
-        search, whole = found
         nodes, effort = len(ground.nodes_of(group)) - 1, ground.effort(_GROUP_EFFORT)
         effort.steps = given = min(effort.steps, self.effort.steps)
         best, _ = self._best_of(

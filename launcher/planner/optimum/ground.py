@@ -9,11 +9,10 @@ from msgspec.structs import replace
 
 from launcher.host.model import NO_NODE
 from launcher.planner.optimum.caps import Caps
-from launcher.planner.optimum.effort import Effort, TooLong
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import FIELD
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Item
+from launcher.planner.optimum.states import Effort, Goal, Item, TooLong
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
 
@@ -23,8 +22,6 @@ _LEAST_EFFORT = 1_000
 _LARGE = 128
 # What whole nodes lie on.
 _ALL = NO_NODE - 1
-# Whatever is settled outside a search has to be.
-ENDLESS = 1 << 60
 
 
 class Ground(Struct, frozen=True, kw_only=True):
@@ -35,10 +32,10 @@ class Ground(Struct, frozen=True, kw_only=True):
     plain: Market
     low: Sequence[int]
     high: Sequence[int]
-    # The areas of each node, ascending, and what tells each area from others.
+    # The areas of each node, ascending; the number of each area's kind, and of the nodes' kinds that were met.
     of_node: Mapping[int, Sequence[int]]
-    shapes: Sequence[object]
-    kinds: dict[object, int] = field(default_factory=dict)
+    kind: Sequence[int]
+    kinds: dict[tuple[int, ...], int] = field(default_factory=dict)
     # The CPUs of each node beyond what it may give, and those that no vCPU needs of the others.
     surplus: Mapping[int, int]
     spare: int
@@ -91,14 +88,9 @@ class Ground(Struct, frozen=True, kw_only=True):
         high = self.caps.limit(node, sum(self.high[index] for index in members))
         low = high if node in self.caps.full else max(low, high - self.spare) if node in self.caps.most else low
         extra = high % self.topology.threads
-        kind = tuple(sorted((self.low[index], self.high[index], self.shapes[index]) for index in members)), low, high
+        kind = self.kinds.setdefault((low, *sorted(self.kind[index] for index in members)), len(self.kinds))
         high -= extra
-        number = self._kind(kind)
-        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=number, cache=node, extra=extra)
-
-    def _kind(self, kind: object) -> int:
-        """Number what tells items apart."""
-        return self.kinds.setdefault(kind, len(self.kinds))
+        return Item(number=node, node=_ALL, low=min(low, high), high=high, kind=kind, cache=node, extra=extra)
 
     def _area_items(self, members: Iterable[int]) -> list[Item]:
         """List areas as items, those of a node together and the largest first."""
@@ -108,13 +100,7 @@ class Ground(Struct, frozen=True, kw_only=True):
                 node=self.areas[index].node,
                 low=self.low[index],
                 high=self.high[index],
-                kind=self._kind(
-                    (
-                        self.shapes[index],
-                        self.surplus[self.areas[index].node],
-                        self.areas[index].node in self.caps.full,
-                    )
-                ),
+                kind=self.kind[index],
                 cache=self.areas[index].cache,
             )
             for index in sorted(members, key=lambda i: (self.areas[i].node, -self.high[i], i))
@@ -123,30 +109,21 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def search_nodes(self, items: Sequence[Item], market: Market) -> Search:
         """Prepare a search for groups of nodes."""
-        return Search.of(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
+        return Search(items, [tuple(self.of_node[item.number]) for item in items], market, extra=self.extra)
 
-    def search_areas(self, areas: Iterable[int], market: Market) -> Search:
+    def search_areas(self, areas: Iterable[int], market: Market, *, is_part: bool = False) -> Search:
         """Prepare a search for groups of areas."""
         items = self._area_items(areas)
         part = 1 if self.extra else self.topology.threads
-        surplus = self.surplus if self.caps.most else {}
-        own = {item.node: surplus.get(item.node, 0) for item in items}
-        return Search.of(items, [(item.number,) for item in items], market, part=part, surplus=own)
+        surplus = {item.node: self.surplus[item.node] for item in items}
+        members = [(item.number,) for item in items]
+        return Search(items, members, market, part=part, surplus=surplus, is_part=is_part)
 
-    def part(self, areas: Sequence[int], sockets: int, reserved: int) -> tuple[Search, Settled] | None:
-        """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them.
-
-        Return them as one group, too; None where they cannot be one.
-        """
+    def search_part(self, areas: Sequence[int], sockets: int, reserved: int) -> Search:
+        """Prepare to divide some areas by themselves, with so many guest sockets and housekeeping CPUs on them."""
         topology = replace(self.topology, sockets=sockets)
-        market = self.plain.with_fields(
-            areas=areas, topology=topology, housekeeping=reserved, effort=Effort(steps=ENDLESS)
-        )
-        whole = market.settle([tuple(areas)])
-        if whole is None:
-            return None
-        market = market.with_fields(price=whole.price | ((1 << FIELD) - 1))
-        return self.search_areas(areas, market), whole
+        market = self.plain.with_fields(areas=areas, topology=topology, housekeeping=reserved, effort=Effort())
+        return self.search_areas(areas, market, is_part=True)
 
 
 def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settled | None, bool]:
@@ -160,6 +137,6 @@ def tried(search: Search, goal: Goal, effort: Effort, parts: int) -> tuple[Settl
         found, ended = search.within(goal), True
     except TooLong:
         found, ended = search.best, False
-    search.market.effort = Effort(steps=ENDLESS)
+    search.market.effort = Effort()
     effort.charge(given - own.steps)
     return found, ended

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps, Part, shared, trimmed
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.offers import FIELD, Limits, Link, Offer, Pick, joined, undominated, without_areas
+from launcher.planner.optimum.outlook import Menus
+from launcher.planner.optimum.states import Effort
 from launcher.planner.optimum.stock import Reservation, Stock
 from launcher.vmi.guest import Topology
 
+T = TypeVar("T")
 # The areas of a group, ascending.
 Group = tuple[int, ...]
 
@@ -45,9 +47,8 @@ class Market(Struct):
     caps: Caps = field(default_factory=Caps)
     # Full nodes that one group alone has to fill, with some of their areas.
     alone: frozenset[int] = frozenset()
-    known: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
-    parts: dict[tuple[tuple[int, ...], ...], list[Offer]] = field(default_factory=dict)
-    sums: dict[tuple[int, ...], list[Offer]] = field(default_factory=dict)
+    known: dict[object, list[Offer]] = field(default_factory=dict)
+    menus: Menus = field(default_factory=dict)
 
     @property
     def socket(self) -> int:
@@ -61,26 +62,25 @@ class Market(Struct):
 
     def with_fields(self, **fields: Any) -> Market:
         """Return the market with these fields instead, and nothing added up yet."""
-        return replace(self, **fields, known={}, parts={}, sums={})
+        return replace(self, **fields, known={})
 
-    def forget(self) -> None:
-        """Add up anew, for other offers."""
-        for sums in (self.known, self.parts, self.sums):
-            sums.clear()
+    def _once(self, add_up: Callable[[T], list[Offer]], what: T) -> list[Offer]:
+        """Add up what was not added up before."""
+        key = add_up.__name__, what
+        if key not in self.known:
+            self.known[key] = add_up(what)
+        return self.known[key]
 
-    def group(self, areas: tuple[int, ...]) -> list[Offer]:
+    def group(self, areas: Group) -> list[Offer]:
         """List what the group offers, in guest sockets from `low` to `high`; nothing where it can hold none."""
-        found = self.known.get(areas)
-        if found is None:
-            found = self.known[areas] = self._group(areas)
-        return found
+        return self._once(self._group, areas)
 
-    def _group(self, areas: Sequence[int]) -> list[Offer]:
+    def _group(self, areas: Group) -> list[Offer]:
         by_node: dict[int, list[int]] = {}
         for area in areas:
             by_node.setdefault(self.nodes[area], []).append(area)
         parts = tuple(tuple(members) for members in by_node.values())
-        total = self._of_node(parts[0]) if len(parts) == 1 else self._across(parts)
+        total = self._of_node(parts[0]) if len(parts) == 1 else self._once(self._across, parts)
         size = self.socket
         return [
             offer._replace(low=-(-offer.low // size), high=offer.high // size)
@@ -88,34 +88,25 @@ class Market(Struct):
             if offer.high // size >= max(1, -(-offer.low // size))
         ]
 
-    def _across(self, parts: tuple[tuple[int, ...], ...]) -> list[Offer]:
+    def _across(self, parts: tuple[Group, ...]) -> list[Offer]:
         """Add up what several nodes offer to sockets that they share."""
-        found = self.parts.get(parts)
-        if found is None:
-            found = self._whole_cores(self._of_node(parts[-1])) if len(parts) == 1 else self._plus(parts)
-            self.parts[parts] = found
-        return found
+        if len(parts) == 1:
+            return self._whole_cores(self._of_node(parts[0]))
+        before, last = self._once(self._across, parts[:-1]), self._once(self._across, parts[-1:])
+        return joined(before, last, self.limits, self.effort)
 
-    def _plus(self, parts: tuple[tuple[int, ...], ...]) -> list[Offer]:
-        one, other = self._across(parts[:-1]), self._across(parts[-1:])
-        return joined(one, other, self.limits, self.effort)
-
-    def _summed(self, areas: tuple[int, ...]) -> list[Offer]:
+    def _summed(self, areas: Group) -> list[Offer]:
         """Add up what areas of one node offer."""
-        found = self.sums.get(areas)
-        if found is None:
-            found = list(self.offers[areas[-1]])
-            if len(areas) > 1:
-                found = joined(self._summed(areas[:-1]), found, self.limits, self.effort)
-            self.sums[areas] = found
-        return found
+        last = self.offers[areas[-1]]
+        if len(areas) == 1:
+            return list(last)
+        return joined(self._once(self._summed, areas[:-1]), last, self.limits, self.effort)
 
-    def _of_node(self, areas: tuple[int, ...]) -> list[Offer]:
-        return self._capped(self._summed(areas), areas) if self.caps.most else self._summed(areas)
-
-    def _capped(self, offers: Iterable[Offer], areas: Sequence[int]) -> list[Offer]:
+    def _of_node(self, areas: Group) -> list[Offer]:
         """Let areas of one node give no more than it may, and all of a full one (or those that fill it) no less."""
-        node = self.nodes[areas[0]]
+        offers, node = self._once(self._summed, areas), self.nodes[areas[0]]
+        if not self.caps.most:
+            return offers
         is_full = node in self.alone or (node in self.caps.full and len(areas) == self.nodes.count(node))
         low = self.caps.most[node] if is_full else 0
         limited = [offer._replace(low=max(low, offer.low), high=self.caps.limit(node, offer.high)) for offer in offers]
@@ -143,18 +134,18 @@ class Market(Struct):
             total = joined(total, own, self.limits, self.effort)
         return total
 
-    def settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
+    def settle(self, groups: Sequence[Group]) -> Settled | None:
         """Choose the housekeeping and the sockets of each group at the least price; None where that is too high."""
         settled = self._settle(groups)
         alone = self._filled_alone(groups) if settled is None else frozenset[int]()
         # The least price may have put housekeeping where vCPUs must fill a node.
         return self.with_fields(alone=alone).settle(groups) if alone - self.alone else settled
 
-    def _filled_alone(self, groups: Sequence[tuple[int, ...]]) -> frozenset[int]:
+    def _filled_alone(self, groups: Sequence[Group]) -> frozenset[int]:
         users = Counter(node for group in groups for node in {self.nodes[area] for area in group})
         return frozenset(node for node in self.caps.full if users[node] == 1)
 
-    def _settle(self, groups: Sequence[tuple[int, ...]]) -> Settled | None:
+    def _settle(self, groups: Sequence[Group]) -> Settled | None:
         used = {area for group in groups for area in group}
         total = self.idle([area for area in self.areas if area not in used])
         sockets = self.topology.sockets
@@ -166,15 +157,15 @@ class Market(Struct):
             # All of the housekeeping has to be there with the last one.
             least = self.housekeeping if group is groups[-1] else 0
             total = joined(total, own, self.limits._replace(enough=sockets, least=least), self.effort)
-        fitting = [offer for offer in self.complete(total) if offer.low <= sockets <= offer.high]
-        best = min(fitting, key=lambda offer: (offer.price, offer.dislike), default=None)
+        best = min(self.fitting(total), key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)
 
-    def complete(self, offers: Iterable[Offer]) -> Iterator[Offer]:
-        """Yield those that have all of the housekeeping."""
-        return (offer for offer in offers if offer.housekeeping == self.housekeeping)
+    def fitting(self, offers: Iterable[Offer]) -> list[Offer]:
+        """List those offers of guest sockets that have all of the housekeeping and hold the guest."""
+        sockets = self.topology.sockets
+        return [o for o in offers if o.housekeeping == self.housekeeping and o.low <= sockets <= o.high]
 
-    def _settled(self, groups: Sequence[tuple[int, ...]], best: Offer) -> Settled | None:
+    def _settled(self, groups: Sequence[Group], best: Offer) -> Settled | None:
         picks = {pick.key: pick for pick in best.chosen.picks()} if best.chosen else {}
         bounds = [(picks[group].low, picks[group].high) for group in groups]
         kept: dict[int, Stock] = {}
@@ -205,9 +196,9 @@ class Market(Struct):
 
     def _within_caps(
         self,
-        groups: Sequence[tuple[int, ...]],
+        groups: Sequence[Group],
         bounds: Sequence[tuple[int, int]],
-        picks: Mapping[int | tuple[int, ...], Pick],
+        picks: Mapping[int | Group, Pick],
         kept: dict[int, Stock],
     ) -> list[int] | None:
         """Share the sockets out so that no node carries more than it may, and one that is full no less.

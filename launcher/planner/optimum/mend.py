@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain, combinations, islice, product
 
-from launcher.planner.optimum.effort import Effort
 from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
-from launcher.planner.optimum.states import Goal
+from launcher.planner.optimum.states import Effort, Goal
 
 # The efforts: in all, and for dividing some groups, or one, once, on so many areas; what preparing that, and settling,
 # count as.
@@ -67,12 +66,12 @@ def _together(
         return None
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)
-    found = ground.part(areas, sum(count for _, count in chosen), reserved)
-    if found is None or found[0].least() >= crossed:
+    search = ground.search_part(areas, sum(count for _, count in chosen), reserved)
+    if search.least() >= crossed:
         return None
     goal = Goal(crossed - 1, sum(len(ground.nodes_of(group)) - 1 for group, _ in chosen))
     own = Effort(steps=_ONCE)
-    better, _ = tried(found[0], goal, own, 1)
+    better, _ = tried(search, goal, own, 1)
     effort.charge(_ONCE - own.steps)
     return better and ground.market.settle([*others, *(group for group, _ in better.groups)])
 

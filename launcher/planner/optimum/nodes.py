@@ -8,11 +8,11 @@ from math import comb
 
 from msgspec import Struct
 
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.ground import ENDLESS, Ground, tried
+from launcher.planner.optimum.ground import Ground, tried
 from launcher.planner.optimum.groups import Settled
+from launcher.planner.optimum.prospects import fewest
 from launcher.planner.optimum.search import Search
-from launcher.planner.optimum.states import Goal, Item
+from launcher.planner.optimum.states import Effort, Goal, Item
 
 # The effort of the search, and the sets of nodes that are searched one by one.
 _EFFORT = 40_000
@@ -32,7 +32,8 @@ class Nodes(Struct, frozen=True, kw_only=True):
 def divide_nodes(ground: Ground) -> Nodes:
     """Find the groups of nodes with the least terms 4 and 5."""
     items = ground.node_items()
-    least, effort, is_least = max(1, _fewest(ground, items)), Effort(steps=_EFFORT), True
+    needed = fewest(items, ground.topology.vcpus - ground.extra), sum(1 for item in items if item.low)
+    least, effort, is_least = max(1, *needed), Effort(steps=_EFFORT), True
     sockets, searches = ground.topology.sockets, dict[int, list[tuple[int, Search]]]()
     for crossings in range(max(0, least - sockets), len(items)):
         for count in range(least, min(len(items), sockets + crossings) + 1):
@@ -55,7 +56,7 @@ def _descended(ground: Ground, items: Sequence[Item]) -> Nodes:
 
     That is where the effort from the least up was not enough.
     """
-    ground.plain.effort = Effort(steps=ENDLESS)
+    ground.plain.effort = Effort()
     whole = ground.plain.settle([tuple(range(len(ground.areas)))])
     if whole is None:
         raise AssertionError("all areas together hold the guest")
@@ -75,16 +76,6 @@ def _nodes(ground: Ground, settled: Settled, *, is_least: bool) -> Nodes:
     groups = [ground.nodes_of(group) for group, _ in settled.groups]
     crossings, used = sum(len(nodes) - 1 for nodes in groups), len(set().union(*groups))
     return Nodes(settled=settled, crossings=crossings, used=used, is_least=is_least)
-
-
-def _fewest(ground: Ground, items: Sequence[Item]) -> int:
-    need, used = ground.topology.vcpus - ground.extra, 0
-    for high in sorted((item.high for item in items), reverse=True):
-        if need <= 0:
-            break
-        need -= high
-        used += 1
-    return max(used, sum(1 for item in items if item.low))
 
 
 def set_count(items: Sequence[Item], count: int) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.stock import Regime, Reservation, Stock
+from launcher.planner.optimum.states import Effort
+from launcher.planner.optimum.stock import Regime, Reservation, Reservations, Stock
 
 T = TypeVar("T", bound="tuple[int, int, int, int, int, object]")
 
@@ -66,17 +66,23 @@ class Link(NamedTuple):
                     yield step.pick
 
 
-def offers_of(area: int, options: Mapping[int, Sequence[Reservation]], regime: Regime, threads: int) -> list[Offer]:
-    """List what one area offers in this regime, none worse than another in everything."""
+def offers_of(area: int, options: Reservations, regime: Regime, threads: int, idle: int) -> list[Offer]:
+    """List what one area offers in this regime, none worse than another in everything.
+
+    What leaves more than so many CPUs `idle`, neither housekeeping's nor a vCPU's, is not offered.
+    """
     base = options[0][0].stock
+    needed = base.cpus(threads) - idle
     found = []
     for cpus, same in options.items():
         for reservation in same:
             for low, high, price in _uses(reservation.stock, base, regime, threads):
+                if cpus + high < needed:
+                    continue
                 if high:
                     link = Link(Pick(area, low, high, reservation))
                     found.append(Offer(cpus, low, high, price << FIELD | 1, 0, link))
-                if not low:
+                if not low and cpus >= needed:
                     found.append(Offer(cpus, 0, 0, price << FIELD, 0, Link(Pick(area, 0, 0, reservation))))
     return undominated(found)
 

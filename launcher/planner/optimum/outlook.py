@@ -37,6 +37,10 @@ class Way(NamedTuple):
     halves: int
 
 
+# The menus of nodes, by what tells their items apart: whether one must be used, and its CPUs.
+Menus = dict[tuple[tuple[bool, int], ...], list[Way]]
+
+
 class Outlook(Struct, frozen=True, kw_only=True):
     """For a few prices (of a CPU, of a part) what each whole node costs at least, and the items that it has."""
 
@@ -45,18 +49,26 @@ class Outlook(Struct, frozen=True, kw_only=True):
     items: Mapping[int, int]
 
     @staticmethod
-    def of(items: Sequence[Item], socket: int, threads: int, slack: int, nodes: int) -> Outlook | None:
+    def of(
+        items: Sequence[Item], socket: int, threads: int, slack: int, nodes: int, *, known: Menus | None = None
+    ) -> Outlook | None:
         """Weigh the items for so many CPUs that may stay without a vCPU and nodes crossed.
 
         A part of a group that other nodes complete has whole guest cores of so many `threads`. None where that is no
-        help.
+        help. Menus that are `known` of the same guest are not made again.
         """
+        known = {} if known is None else known
         members: dict[int, list[Item]] = {}
         for item in items:
             members.setdefault(item.node, []).append(item)
-        if len(members) == 1 or max(len(own) for own in members.values()) > _MOST_ITEMS:
+        if len(members) < 2 or max(len(own) for own in members.values()) > _MOST_ITEMS:
             return None
-        menus = {node: undominated(ways(own, socket, threads)) for node, own in members.items()}
+        menus = {}
+        for node, own in members.items():
+            shape = tuple((item.low > 0, item.high) for item in own)
+            if shape not in known:
+                known[shape] = undominated(ways(own, socket, threads))
+            menus[node] = known[shape]
         all_prices = product(_CPU_PRICES, _PART_PRICES)
         rated = sorted((_weighed(menus, prices, slack, nodes) for prices in all_prices), key=lambda one: -one[0])
         return Outlook(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -13,14 +13,12 @@ from launcher.planner.model import Score
 from launcher.planner.optimum.areas import divide_areas
 from launcher.planner.optimum.groups import Settled
 from launcher.planner.optimum.nodes import divide_nodes
-from launcher.planner.optimum.seating import GuestSocket, chunks, number_vcpus, seat
-from launcher.planner.optimum.shelf import Shelf, reserve, stack
+from launcher.planner.optimum.seating import chunks, number_vcpus, reserve, seat, stack
 from launcher.planner.optimum.steps import Accepts, best_state
 from launcher.planner.optimum.supply import Area, Core, fine_areas, free_cores
-from launcher.planner.optimum.survey import dislike, survey
+from launcher.planner.optimum.survey import survey, with_dislikes
 from launcher.planner.optimum.vacancy import Vacancy
-from launcher.planner.score import score
-from launcher.planner.terms import TERMS, values
+from launcher.planner.terms import TERMS, score, values
 from launcher.vmi.guest import Topology
 
 # CPUs for which the search in turns is tried: for more it would find nothing within its effort.
@@ -39,18 +37,6 @@ class Placement(Struct, frozen=True, kw_only=True):
     sure: int = 0
 
 
-class _Guest(Struct, frozen=True, kw_only=True):
-    """What is placed, and the guest cores that nodes carry at most."""
-
-    topology: Topology
-    housekeeping: int
-    most_cores: Mapping[int, int]
-
-    def accepts(self, by_node: Mapping[int, int]) -> bool:
-        """Tell whether the nodes may carry so many guest cores."""
-        return all(count <= self.most_cores.get(node, count) for node, count in by_node.items())
-
-
 def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placement:
     """Place the guest's vCPUs and `housekeeping` reserved CPUs on the free CPUs, best by terms 1 to 6 in their order.
 
@@ -64,6 +50,25 @@ def place(cpus: Iterable[CPU], topology: Topology, housekeeping: int) -> Placeme
     return placement
 
 
+def apart_from(cpus: Iterable[CPU], chosen: Collection[CPU], vcpus: int, housekeeping: int) -> tuple[CPU, ...] | None:
+    """Choose housekeeping CPUs of those that are not chosen for vCPUs, the least capable first.
+
+    None where the chosen ones do not hold the vCPUs and what housekeeping is left.
+    """
+    inside = frozenset(cpu.cpu for cpu in chosen)
+    rest = sorted((cpu for cpu in cpus if cpu.cpu not in inside), key=lambda cpu: (-cpu.kind, cpu.cpu))
+    apart = tuple(rest[:housekeeping])
+    return apart if len(chosen) >= vcpus + housekeeping - len(apart) else None
+
+
+def joined_by(placement: Placement, housekeeping: Sequence[CPU], topology: Topology) -> Placement:
+    """Return the placement with further housekeeping CPUs."""
+    if not housekeeping:
+        return placement
+    everything = (*placement.housekeeping, *housekeeping)
+    return replace(scored(placement.vcpus, everything, topology), sure=placement.sure)
+
+
 def place_within(
     cpus: Iterable[CPU], topology: Topology, housekeeping: int, most_cores: Mapping[int, int]
 ) -> Placement | None:
@@ -71,25 +76,28 @@ def place_within(
 
     None where there is no such placement.
     """
-    guest = _Guest(topology=topology, housekeeping=housekeeping, most_cores=most_cores)
+
+    def best_of(cores: Sequence[Core]) -> Placement | None:
+        return _best(cores, topology, housekeeping, most_cores)
+
     cores = free_cores(cpus)
-    best = _best(cores, guest)
-    return best if best is None or topology.threads > 1 else _on_separate_cores(best, cores, guest)
-
-
-def _on_separate_cores(best: Placement, cores: Sequence[Core], guest: _Guest) -> Placement:
-    """Look for a placement as good in which no two vCPUs share a host core; a heuristic where cores are scarce."""
-    is_apart = len({cpu.core for cpu in best.vcpus}) == len(best.vcpus)
-    if is_apart or len(cores) < guest.topology.vcpus + guest.housekeeping:
+    best = best_of(cores)
+    needed = topology.vcpus + housekeeping
+    if best is None or topology.threads > 1 or _are_apart(best) or len(cores) < needed:
         return best
-    apart = _best(free_cores(core.cpus[0] for core in cores), guest)
+    # As good a one in which no two vCPUs share a host core; a heuristic where cores are scarce.
+    apart = best_of(free_cores(core.cpus[0] for core in cores))
     if apart is None:
         return best
     kept = {cpu.core for cpu in apart.housekeeping}
     # As few of the cores that housekeeping has to itself as it needs.
-    reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[: guest.housekeeping]
-    found = replace(scored(apart.vcpus, reserved, guest.topology), sure=best.sure)
+    reserved = tuple(cpu for core in cores if core.core in kept for cpu in core.cpus)[:housekeeping]
+    found = replace(scored(apart.vcpus, reserved, topology), sure=best.sure)
     return found if (found.score, _away(found)) <= (best.score, _away(best)) else best
+
+
+def _are_apart(placement: Placement) -> bool:
+    return len({cpu.core for cpu in placement.vcpus}) == len(placement.vcpus)
 
 
 def _away(placement: Placement) -> int:
@@ -99,22 +107,28 @@ def _away(placement: Placement) -> int:
     return sum(vcpus[cpu.node] < most for cpu in placement.housekeeping)
 
 
-def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
-    topology, areas = guest.topology, fine_areas(cores)
-    most = {node: topology.threads * count for node, count in guest.most_cores.items()}
-    ground = survey(areas, topology, guest.housekeeping, most)
+def _best(
+    cores: Sequence[Core], topology: Topology, housekeeping: int, most_cores: Mapping[int, int]
+) -> Placement | None:
+    areas = fine_areas(cores)
+    most = {node: topology.threads * count for node, count in most_cores.items()}
+    ground = survey(areas, topology, housekeeping, most)
     if ground is None:
         return None
     nodes = divide_nodes(ground)
-    dislike(ground, nodes.settled)
+    ground = with_dislikes(ground, nodes.settled)
     settled, is_least = divide_areas(ground, nodes)
     promised = nodes.crossings, nodes.used, ground.crossed_by(settled)
     sure = 3 if not nodes.is_least else 6 if is_least else 5
     best = _seated(settled, areas, topology)
     if values(best.score)[3:] <= promised:
         return replace(best, sure=sure)
+
+    def accepts(by_node: Mapping[int, int]) -> bool:
+        return all(count <= most_cores.get(node, count) for node, count in by_node.items())
+
     cpus = [cpu for core in cores for cpu in core.cpus]
-    other = place_in_turns(cpus, topology, guest.housekeeping, guest.accepts if guest.most_cores else None)
+    other = place_in_turns(cpus, topology, housekeeping, accepts if most_cores else None)
     if other is not None and (other.sure or other.score < best.score):
         best = other
     # What is as was promised is as sure as the promise.
@@ -126,12 +140,12 @@ def _best(cores: Sequence[Core], guest: _Guest) -> Placement | None:
 def _seated(settled: Settled, areas: Sequence[Area], topology: Topology) -> Placement:
     """Seat the groups, each along its areas."""
     reserved = [reserve(area, settled.reservations[index].takes) for index, area in enumerate(areas)]
-    shelves = _shelves(areas, reserved, topology)
+    shelves = [stack(area, frozenset(own), topology.threads) for area, own in zip(areas, reserved, strict=True)]
     for index, stock in settled.kept.items():
         shelves[index] = shelves[index].within(stock)
     groups = (([shelves[index] for index in group], count) for group, count in settled.groups)
     sockets = [socket for own, count in groups for socket in seat(own, count, topology)]
-    return _placement(sockets, reserved, topology)
+    return scored(number_vcpus(sockets), (cpu for cpus in reserved for cpu in cpus), topology)
 
 
 def place_in_turns(
@@ -163,14 +177,6 @@ def settled_in_turns(vacancy: Vacancy, topology: Topology, accepts: Accepts | No
     housekeeping = (*vacancy.fixed_housekeeping, *chosen[count:])
     found = scored(tuple(vcpus[vcpu] for vcpu in range(len(vcpus))), housekeeping, topology)
     return replace(found, sure=len(TERMS) if is_least else 0)
-
-
-def _shelves(areas: Sequence[Area], reserved: Sequence[tuple[CPU, ...]], topology: Topology) -> list[Shelf]:
-    return [stack(area, frozenset(taken), topology.threads) for area, taken in zip(areas, reserved, strict=True)]
-
-
-def _placement(sockets: Iterable[GuestSocket], reserved: Iterable[tuple[CPU, ...]], topology: Topology) -> Placement:
-    return scored(number_vcpus(sockets), (cpu for cpus in reserved for cpu in cpus), topology)
 
 
 def scored(vcpus: tuple[CPU, ...], housekeeping: Iterable[CPU], topology: Topology) -> Placement:

@@ -6,52 +6,47 @@ An item of a group of n has (n - 1) / n of a crossing. What slack can save of th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from msgspec import Struct, field
-
-from launcher.planner.optimum.outlook import Outlook, crossings_of
+from launcher.planner.optimum.outlook import Menus, Outlook, crossings_of
 from launcher.planner.optimum.states import Item, State
 
 _TWO_THIRDS = 2 / 3
 
 
-class Prospects(Struct):
-    """What is known without a search of items: each one's crossings in a group without waste, and what may be saved.
+class Prospects:
+    """What is known without a search of items: each one's crossings in a group without waste, and what may be saved."""
 
-    Groups may have `extra` CPUs beyond those of their items. Where caches are `spanning` several items, only the number
-    of items is estimated. `part` are the CPUs of which nodes give a multiple to groups of several, 0 where whole nodes
-    are the items.
-    """
+    def __init__(
+        self, items: Sequence[Item], size: int, *, extra: int, odd: int, part: int, slack: int, menus: Menus
+    ) -> None:
+        """Weigh the items for guest sockets of `size` CPUs and so many CPUs that may stay without a vCPU.
 
-    items: Sequence[Item]
-    # The CPUs of a guest socket.
-    size: int
-    extra: int
-    part: int
-    spanning: bool
-    base: Sequence[float] = ()
-    # What is saved for a CPU that stays without a vCPU, the item, what is saved in all, and those CPUs; the best first.
-    savings: Sequence[tuple[float, int, float, float]] = ()
-    outlook: Outlook | None = None
-    outlooks: dict[int, Outlook | None] = field(default_factory=dict)
-
-    def weigh(self, slack: int, odd: int) -> None:
-        """Weigh the items for so many CPUs that may stay without a vCPU; each may have `odd` of the extra ones."""
-        base, savings = [], []
+        Groups may have `extra` CPUs beyond those of their items, each item `odd` of them. `part` are the CPUs of which
+        nodes give a multiple to groups of several, 0 where whole nodes are the items.
+        """
+        self.items, self.size, self.extra, self.part = items, size, extra, part
+        # Where caches span several items, only the number of items is estimated.
+        self.spanning = len({item.cache for item in items}) < len(items)
+        self.outlook: Outlook | None = None
+        self._menus = menus
+        self._outlooks: dict[int, Outlook | None] = {}
+        base, savings = list[float](), list[tuple[float, int, float, float]]()
         highs = sorted((item.high for item in self.items), reverse=True)
         rests, with_odd = Counter(high % self.size for high in highs), [high + odd for high in highs]
         for item in self.items:
             count = _least_size(item.high + odd, with_odd, self.size)
-            part = (max(3, count) - 1) / max(3, count)
+            share = (max(3, count) - 1) / max(3, count)
             alone = self._waste(item.high, odd) if item.high + odd >= self.size else None if item.low else item.high
             own = item.high % self.size
             others = [rest for rest in rests if rest != own or rests[rest] > 1] if count <= 2 else []
             paired = min((self._waste(own + rest, 2 * odd) for rest in others), default=None)
-            for saved, waste in _steps(part, alone, paired, slack):
+            for saved, waste in _steps(share, alone, paired, slack):
                 savings.append((saved / waste if waste > 0 else 1e18, item.number, saved, max(waste, 0.0)))
-            base.append(part)
-        self.base, self.savings = base, sorted(savings, reverse=True)
+            base.append(share)
+        self._base = base
+        # What is saved for a CPU that stays without a vCPU, the item, what is saved in all, and those CPUs.
+        self._savings = sorted(savings, reverse=True)
 
     def _waste(self, cpus: int, odd: int) -> int:
         return 0 if -cpus % self.size <= min(odd, self.extra) else cpus % self.size
@@ -59,9 +54,9 @@ class Prospects(Struct):
     def aim(self, slack: int, nodes: int) -> None:
         """Look node by node, for so many nodes crossed; the outlook is the same whatever else is crossed."""
         if self.part and not self.spanning:
-            if nodes not in self.outlooks:
-                self.outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes)
-            self.outlook = self.outlooks[nodes]
+            if nodes not in self._outlooks:
+                self._outlooks[nodes] = Outlook.of(self.items, self.size, self.part, slack, nodes, known=self._menus)
+            self.outlook = self._outlooks[nodes]
 
     def allow(self, state: State) -> bool:
         """Tell whether so few items and crossings as the state still has may be enough for the rest."""
@@ -81,8 +76,8 @@ class Prospects(Struct):
 
     def _by_weight(self, state: State) -> int:
         inside = {item.number for item in state.rest}
-        total, left = sum(self.base[item] for item in inside), float(max(0, state.slack))
-        for _, item, saved, waste in self.savings:
+        total, left = sum(self._base[item] for item in inside), float(max(0, state.slack))
+        for _, item, saved, waste in self._savings:
             if item in inside:
                 if waste > left:
                     total -= saved * left / waste
@@ -118,8 +113,12 @@ class Prospects(Struct):
 
 def _fewest(state: State) -> int:
     """Count how many of the items are used at least."""
-    highs = sorted((item.high for item in state.rest), reverse=True)
-    return _least_size(0, highs, sum(highs) - state.slack, count=0)
+    return fewest(state.rest, sum(item.high for item in state.rest) - state.slack)
+
+
+def fewest(items: Iterable[Item], cpus: int) -> int:
+    """Count how many of the items, the largest ones, have so many CPUs together."""
+    return _least_size(0, sorted((item.high for item in items), reverse=True), cpus, count=0)
 
 
 def _least_size(total: int, highs: Sequence[int], enough: int, count: int = 1) -> int:

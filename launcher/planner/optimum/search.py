@@ -6,14 +6,14 @@ node, then of more and more nodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from msgspec import Struct, field
+from msgspec.structs import replace
 
 from launcher.planner.optimum.groups import Group, Market, Settled
-from launcher.planner.optimum.offers import AWAY
+from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
-from launcher.planner.optimum.states import Goal, Item, State
+from launcher.planner.optimum.states import Effort, Goal, Item, State
 from launcher.planner.optimum.sums import Sums, Wanted
 
 # Divisions that are settled for one number of crossings: of equal ones that are liked more.
@@ -28,32 +28,14 @@ def _merit(settled: Settled) -> int:
     return settled.dislike >> AWAY
 
 
-class Search(Struct):
+class Search:
     """One search over these items, sorted by node, for the guest of the market.
 
-    `members` are the areas of each item. `extra` CPUs may be used beyond what items have in whole guest cores. What a
-    node gives to a group of several nodes is a multiple of `part` (0: the items are nodes). `surplus` are the CPUs of
-    nodes that must stay without a vCPU, of those that are `full` no more may. Of the divisions found the one with the
-    least `merit` is the best, and one that is `good` enough ends the search.
+    Of the divisions found the one with the least `merit` is the best, and one that is `good` enough ends the search.
     """
 
-    items: Sequence[Item]
-    members: Sequence[Group]
-    market: Market
-    prospects: Prospects
-    extra: int
-    part: int
-    surplus: Mapping[int, int]
-    full: frozenset[int]
-    merit: Callable[[Settled], int] = _merit
-    good: int = 0
-    most_leaves: int = _LEAVES
-    best: Settled | None = None
-    leaves: int = 0
-    failed: set[object] = field(default_factory=set)
-
-    @staticmethod
-    def of(
+    def __init__(
+        self,
         items: Sequence[Item],
         members: Sequence[Group],
         market: Market,
@@ -61,27 +43,44 @@ class Search(Struct):
         extra: int = 0,
         part: int = 0,
         surplus: Mapping[int, int] | None = None,
-    ) -> Search:
-        """Prepare the search."""
-        items = [item._replace(number=position) for position, item in enumerate(items)]
-        spanning = len({item.cache for item in items}) < len(items)
-        search = Search(
-            items=items,
-            members=members,
-            market=market,
-            prospects=Prospects(items, market.socket, extra, part, spanning),
+        is_part: bool = False,
+    ) -> None:
+        """Prepare the search.
+
+        `members` are the areas of each item. `extra` CPUs may be used beyond what items have in whole guest cores. What
+        a node gives to a group of several nodes is a multiple of `part` (0: the items are nodes). `surplus` are the
+        CPUs of nodes that must stay without a vCPU, of those that are full no more may. What the least price of a part
+        of the guest is, is found when something is settled.
+        """
+        self.items = [item._replace(number=position) for position, item in enumerate(items)]
+        self.members, self.market = members, market
+        self.extra, self.part, self.surplus = extra, part, surplus or {}
+        self.merit, self.good, self.most_leaves = _merit, 0, _LEAVES
+        self.best: Settled | None = None
+        self.leaves, self.failed = 0, set[object]()
+        self._is_part, self._whole = is_part, list[Settled | None]()
+        self.prospects = Prospects(
+            self.items,
+            market.socket,
             extra=extra,
+            odd=market.topology.threads - 1 if extra else 0,
             part=part,
-            surplus=surplus or {},
-            full=market.caps.full,
+            slack=max(0, self._first_state(Goal(0, 0)).slack),
+            menus=market.menus,
         )
-        odd = market.topology.threads - 1 if extra else 0
-        search.prospects.weigh(max(0, search._first_state(Goal(0, 0)).slack), odd)
-        return search
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
         return self.prospects.least(self._first_state(Goal(0, 0)))
+
+    def as_one_group(self) -> Settled | None:
+        """Settle everything as one group, and let nothing be dearer from now on; None where it cannot be one."""
+        if not self._whole:
+            whole = replace(self.market, effort=Effort()).settle([tuple(self.market.areas)])
+            self._whole.append(whole)
+            if whole is not None:
+                self.market.price = whole.price | ((1 << FIELD) - 1)
+        return self._whole[0]
 
     def within(self, goal: Goal) -> Settled | None:
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
@@ -89,7 +88,7 @@ class Search(Struct):
         self.best, self.leaves = None, 0
         self.failed.clear()
         self.prospects.aim(state.slack, goal.nodes)
-        if state.slack >= state.owed and state.excess >= 0:
+        if state.slack >= 0 and state.excess >= 0 and state.may_leave_surplus():
             self._extend(state, ())
         return self.best
 
@@ -129,7 +128,8 @@ class Search(Struct):
     def _leaf(self, groups: tuple[Group, ...]) -> bool:
         self.leaves += 1
         self.market.effort.spend(_STEP)
-        settled = self.market.settle([self._areas_of(group) for group in groups]) if groups else None
+        may_be = bool(groups) and not (self._is_part and self.as_one_group() is None)
+        settled = self.market.settle([self._areas_of(group) for group in groups]) if may_be else None
         if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
             self.best = settled
         return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
@@ -140,7 +140,7 @@ class Search(Struct):
     def _steps(self, state: State) -> Iterator[_Step]:
         """Yield what may become of the first item, the cheapest first: the group, if any, and what is left."""
         first, others = state.rest[0], state.rest[1:]
-        yield from self._group(state, first, (), others)
+        yield from self._group(state, first, ())
         if not first.low:
             yield from self._idle(state, first)
         yield from self._closed(state, first, others)
@@ -153,35 +153,32 @@ class Search(Struct):
         idle = {first}
         if not self.market.housekeeping and self.part and not self.prospects.spanning:
             idle |= {item for item in state.rest if item.node == first.node and not item.low}
-        cpus = sum(item.high for item in idle)
-        raw = state.raw - cpus - sum(item.extra for item in idle)
-        if raw >= 0 and self._may_waste(state, cpus, {first.node}):
-            rest, surplus = (
-                tuple(item for item in state.rest if item not in idle),
-                state.surplus_after(cpus, {first.node}),
-            )
-            yield from self._left((), state._replace(rest=rest, slack=state.slack - cpus, raw=raw, surplus=surplus))
+        yield from self._taken(state, idle, {first.node}, 0)
 
-    def _may_waste(self, state: State, cpus: int, nodes: set[int]) -> bool:
-        """Tell whether so many CPUs of these nodes may stay without a vCPU."""
-        return cpus <= state.slack and not (nodes <= self.full and cpus > state.surplus_of(nodes))
-
-    def _left(self, group: Group, state: State) -> Iterator[_Step]:
-        """Yield the step where nodes can still leave what they may not give."""
-        if state.surplus:
-            room: dict[int, int] = {}
-            for item in state.rest:
-                room[item.node] = room.get(item.node, 0) + item.high
-            if state.owed > state.slack or any(cpus > room.get(node, 0) for node, cpus in state.surplus):
-                return
-        yield group, state
+    def _taken(self, state: State, items: Collection[Item], nodes: set[int], sockets: int) -> Iterator[_Step]:
+        """Give so many guest sockets, or none, to items of these nodes, where what they leave over may be idle."""
+        numbers = {item.number for item in items}
+        over = sum(item.high for item in items) - sockets * self.market.socket
+        waste, raw = max(0, over), state.raw - over - sum(item.extra for item in items)
+        beyond_cap = nodes <= self.market.caps.full and waste > state.surplus_of(nodes)
+        if raw < 0 or waste > state.slack or beyond_cap:
+            return
+        after = state._replace(
+            rest=tuple(item for item in state.rest if item.number not in numbers),
+            slack=state.slack - waste,
+            extra=state.extra - max(0, -over),
+            raw=raw,
+            surplus=state.surplus_after(waste, nodes),
+        )
+        if after.may_leave_surplus():
+            yield tuple(item.number for item in items) if sockets else (), after
 
     def _closed(self, state: State, first: Item, pool: tuple[Item, ...]) -> Iterator[_Step]:
         """Yield the groups that the first item is in with others, those of few nodes first, then of few items."""
         most = len(pool) if self.prospects.spanning else min(state.crossings, len(pool))
         if not most:
             return
-        sums = Sums.of(pool, most, first, Wanted(self.market.socket, state.slack, state.extra), self.market.effort)
+        sums = Sums(pool, most, first, Wanted(self.market.socket, state.slack, state.extra), self.market.effort)
         further = len({item.node for item in pool} - {first.node})
         for nodes in range(min(state.nodes, further) + 1):
             highs = sorted((item.high for item in pool if nodes or item.node == first.node), reverse=True)
@@ -193,41 +190,32 @@ class Search(Struct):
                 if total + state.extra < self.market.socket:
                     continue
                 for members in sums.choices(count, nodes, most_open):
-                    yield from self._group(state, first, members, pool)
+                    yield from self._group(state, first, members)
 
-    def _group(self, state: State, first: Item, members: tuple[Item, ...], pool: tuple[Item, ...]) -> Iterator[_Step]:
+    def _group(self, state: State, first: Item, members: tuple[Item, ...]) -> Iterator[_Step]:
         """Yield the group of the first item and these members, with each number of guest sockets that it may have."""
-        size, low, every, by_node = self.market.socket, first.low, first.extra, {first.node: first.high}
-        for item in members:
-            by_node[item.node] = by_node.get(item.node, 0) + item.high
-            low += item.low
-            every += item.extra
-        nodes, total = set(by_node), sum(by_node.values())
-        cost = len({first.cache, *(item.cache for item in members)}) - 1 if self.prospects.spanning else len(members)
+        size, items = self.market.socket, (first, *members)
+        low = sum([item.low for item in items])
         least = -(-low // size)
-        over = least * size - low
-        if cost > state.crossings or len(nodes) - 1 > state.nodes or over > state.excess:
+        cost = len({item.cache for item in items}) - 1 if self.prospects.spanning else len(members)
+        if cost > state.crossings or least * size - low > state.excess:
+            return
+        by_node: dict[int, int] = {}
+        for item in items:
+            by_node[item.node] = by_node.get(item.node, 0) + item.high
+        nodes, total, every = set(by_node), sum(by_node.values()), sum([item.extra for item in items])
+        if len(nodes) - 1 > state.nodes:
             return
         # Of several nodes each gives whole guest cores.
         odd = sum(cpus % (self.part or 1) for cpus in by_node.values()) if len(nodes) > 1 else 0
         most, all_most = (total - odd) // size, (total - odd + min(state.extra, every)) // size
         # Fewer guest sockets than there is room for leave what the nodes may not give.
         fewest = max(1, least, most + state.surplus_of(nodes) // -size)
-        group, numbers = (first.number, *(item.number for item in members)), {item.number for item in members}
-        for count in (*range(max(1, least, most), all_most + 1), *range(most - 1, fewest - 1, -1)):
-            over_all = total - count * size
-            waste, raw = max(0, over_all), state.raw - over_all - every
-            if raw < 0 or not self._may_waste(state, waste, nodes):
-                continue
-            after = State(
-                rest=tuple(item for item in pool if item.number not in numbers),
-                crossings=state.crossings - cost,
-                nodes=state.nodes - len(nodes) + 1,
-                slack=state.slack - waste,
-                excess=state.excess - over,
-                items=state.items - len(group),
-                extra=state.extra - max(0, -over_all),
-                raw=raw,
-                surplus=state.surplus_after(waste, nodes),
-            )
-            yield from self._left(group, after)
+        charged = state._replace(
+            crossings=state.crossings - cost,
+            nodes=state.nodes - len(nodes) + 1,
+            excess=state.excess - (least * size - low),
+            items=state.items - len(items),
+        )
+        for sockets in (*range(max(1, least, most), all_most + 1), *range(most - 1, fewest - 1, -1)):
+            yield from self._taken(charged, items, nodes, sockets)

@@ -1,8 +1,13 @@
-"""What a search for groups has before it: the items that are left, and the budgets."""
+"""What a search for groups has before it: the items that are left, the budgets, and its effort.
+
+Effort is a number of steps instead of a time, so that every machine finds the same.
+"""
 
 from __future__ import annotations
 
 from typing import NamedTuple
+
+from msgspec import Struct
 
 
 class Item(NamedTuple):
@@ -42,10 +47,15 @@ class State(NamedTuple):
     # The CPUs that nodes still have beyond what they may give, by node.
     surplus: tuple[tuple[int, int], ...] = ()
 
-    @property
-    def owed(self) -> int:
-        """The CPUs that must stay without a vCPU."""
-        return sum(cpus for _, cpus in self.surplus)
+    def may_leave_surplus(self) -> bool:
+        """Tell whether nodes can still leave what they may not give."""
+        if not self.surplus:
+            return True
+        room: dict[int, int] = {}
+        for item in self.rest:
+            room[item.node] = room.get(item.node, 0) + item.high
+        owed = sum(cpus for _, cpus in self.surplus)
+        return owed <= self.slack and all(cpus <= room.get(node, 0) for node, cpus in self.surplus)
 
     def surplus_of(self, nodes: set[int]) -> int:
         """Count those of these nodes."""
@@ -54,3 +64,23 @@ class State(NamedTuple):
     def surplus_after(self, cpus: int, nodes: set[int]) -> tuple[tuple[int, int], ...]:
         """Return it once so many CPUs of these nodes stay without a vCPU; they may be of any one of them."""
         return tuple((node, max(0, left - cpus) if node in nodes else left) for node, left in self.surplus)
+
+
+class TooLong(Exception):
+    """A search is longer than its effort."""
+
+
+class Effort(Struct):
+    """How many steps the searches that share this value may still take: without end, unless that is said."""
+
+    steps: int = 1 << 60
+
+    def spend(self, steps: int = 1) -> None:
+        """Take so many; raises TooLong where there are fewer."""
+        if self.steps < steps:
+            raise TooLong
+        self.steps -= steps
+
+    def charge(self, steps: int) -> None:
+        """Take so many that cannot be done without, even where fewer are left."""
+        self.steps -= steps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from operator import add
 from typing import NamedTuple
@@ -70,33 +70,44 @@ class Reservation(NamedTuple):
     stock: Stock
 
 
+# By the number of CPUs taken; and cores by their free CPUs, counted.
+Reservations = Mapping[int, Sequence[Reservation]]
+_Cores = tuple[tuple[int, int], ...]
+
+
 def summed(stocks: Iterable[Stock]) -> Stock:
     """Add up stocks."""
     return Stock(*map(sum, zip(*stocks, strict=True)))
 
 
-def reservations(histogram: Mapping[int, int], threads: int, most: int) -> dict[int, list[Reservation]]:
-    """List, by the number of CPUs taken (0 to `most`), the reservations of one area that no other one dominates.
+def reservations(histograms: Iterable[Mapping[int, int]], threads: int, most: int) -> Iterator[Reservations]:
+    """List for each area, by the number of CPUs taken (0 to `most`), the reservations that no other one dominates.
 
-    `histogram` counts the area's cores by free CPUs. One dominates another of as many CPUs if it leaves as many
-    places for whole guest cores, as many of them away from housekeeping, and as many CPUs away from it: whatever
-    the guest does with the other it can do with the first, at the same price or less in every term.
+    A histogram counts an area's cores by free CPUs; what is the same in several areas is found once. One dominates
+    another of as many CPUs if it leaves as many places for whole guest cores, as many of them away from housekeeping,
+    and as many CPUs away from it: whatever the guest does with the other it can do with the first, at the same price or
+    less in every term.
     """
-    found = {0: [Reservation(0, (), Stock())]}
-    for free, count in histogram.items():
-        of_kind = _undominated(_of_kind(free, count, threads, most), threads)
-        found = _undominated(
-            (
-                Reservation(taken + cpus, one.takes + other.takes, Stock(*map(add, one.stock, other.stock)))
-                for taken, same in found.items()
-                for cpus, others in of_kind.items()
-                if taken + cpus <= most
-                for other in others
-                for one in same
-            ),
-            threads,
-        )
-    return found
+    known: dict[_Cores, Reservations] = {}
+
+    def found(kinds: _Cores) -> Reservations:
+        if kinds not in known:
+            one = len(kinds) == 1
+            own = _of_kind(*kinds[0], threads, most) if one else _sums(found(kinds[:-1]), found(kinds[-1:]), most)
+            known[kinds] = _undominated(own, threads)
+        return known[kinds]
+
+    return (found(tuple(histogram.items())) for histogram in histograms)
+
+
+def _sums(one: Reservations, other: Reservations, most: int) -> Iterator[Reservation]:
+    for taken, same in one.items():
+        for cpus, others in other.items():
+            if taken + cpus <= most:
+                for second in others:
+                    for first in same:
+                        stock = Stock(*map(add, first.stock, second.stock))
+                        yield Reservation(taken + cpus, first.takes + second.takes, stock)
 
 
 def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:

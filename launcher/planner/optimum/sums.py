@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from msgspec import Struct
-
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.states import Item
+from launcher.planner.optimum.states import Effort, Item
 
 
 class Wanted(NamedTuple):
@@ -35,42 +32,25 @@ class _Taken(NamedTuple):
     may_open: int
 
 
-class Sums(Struct, frozen=True, kw_only=True):
+class Sums:
     """The choices out of a pool, items of a node next to each other, that make a wanted sum with what is there before.
 
     Of choices that are equal but for interchangeable items or nodes there is only the first: a node that `follows`
     another one is chosen only beside that one.
     """
 
-    pool: Sequence[Item]
-    first: Item
-    wanted: Wanted
-    effort: Effort
-    # Which remainders may be missing beside each remainder: twice the good ones, to be shifted.
-    good: int
-    reach: Sequence[Sequence[int]]
-    follows: Mapping[int, int]
-    # All CPUs of each node, those of the first item among them.
-    totals: Mapping[int, int]
-
-    @staticmethod
-    def of(pool: Sequence[Item], most: int, first: Item, wanted: Wanted, effort: Effort) -> Sums:
+    def __init__(self, pool: Sequence[Item], most: int, first: Item, wanted: Wanted, effort: Effort) -> None:
         """Prepare the choices of at most so many items beside the first one."""
         effort.spend(len(pool) * most)
-        totals = {first.node: first.high}
+        self.pool, self.first, self.wanted, self.effort = pool, first, wanted, effort
+        # All CPUs of each node, those of the first item among them.
+        self.totals = {first.node: first.high}
         for item in pool:
-            totals[item.node] = totals.get(item.node, 0) + item.high
-        good = wanted.remainders()
-        return Sums(
-            pool=pool,
-            first=first,
-            wanted=wanted,
-            effort=effort,
-            good=good | good << wanted.size,
-            reach=_reach([item.high % wanted.size for item in pool], most, wanted.size),
-            follows=_follows(pool, first.node),
-            totals=totals,
-        )
+            self.totals[item.node] = self.totals.get(item.node, 0) + item.high
+        # Which remainders may be missing beside each remainder: twice the good ones, to be shifted.
+        self.good = wanted.remainders() * (1 + (1 << wanted.size))
+        self.reach = _reach([item.high % wanted.size for item in pool], most, wanted.size)
+        self.follows = _follows(pool, first.node)
 
     def choices(self, count: int, nodes: int, most_open: int) -> Iterator[tuple[Item, ...]]:
         """Yield those of so many items on exactly so many further nodes.

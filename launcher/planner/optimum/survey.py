@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from launcher.planner.optimum.caps import Caps
-from launcher.planner.optimum.effort import Effort
-from launcher.planner.optimum.ground import ENDLESS, Ground
+from launcher.planner.optimum.ground import Ground
 from launcher.planner.optimum.groups import Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD, Offer, offers_of, without_areas
+from launcher.planner.optimum.states import Effort
 from launcher.planner.optimum.stock import Regime, Stock, reservations, summed
 from launcher.planner.optimum.supply import Area
 from launcher.vmi.guest import Topology
@@ -27,12 +27,13 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
     guest does not fit then.
     """
     threads = topology.threads
-    options = [reservations(area.histogram(), threads, housekeeping) for area in areas]
+    options = list(reservations([area.histogram() for area in areas], threads, housekeeping))
     stocks: dict[int, Stock] = {}
     for area, own in zip(areas, options, strict=True):
         stocks[area.node] = summed((stocks.get(area.node, Stock()), own[0][0].stock))
     everything = tuple(range(len(areas)))
-    together = _together(areas, topology, housekeeping)
+    idle = sum(area.cpu_count for area in areas) - topology.vcpus - housekeeping
+    together = _together(areas, topology, housekeeping, idle)
     attempts = (
         (caps, price)
         for regime in Regime
@@ -40,7 +41,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
         for price in ([_ENDLESS_PRICE] if caps.most else together[regime])
     )
     for caps, price in attempts:
-        listed = [offers_of(i, options[i], caps.regimes[areas[i].node], threads) for i in everything]
+        listed = [offers_of(i, options[i], caps.regimes[areas[i].node], threads, idle) for i in everything]
         offers = _within(listed, price | ((1 << FIELD) - 1))
         market = Market(
             offers=[without_areas(own) for own in offers],
@@ -48,24 +49,23 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
             topology=topology,
             housekeeping=housekeeping,
             areas=everything,
-            effort=Effort(steps=ENDLESS),
+            effort=Effort(),
             price=price,
             caps=caps,
         )
-        whole = market.complete(market.group(everything))
-        prices = [offer.price for offer in whole if offer.low <= topology.sockets <= offer.high]
+        prices = [offer.price for offer in market.fitting(market.group(everything))]
         if prices and not (most and min(prices) >> (3 * FIELD)):
             return _ground(areas, market, offers, min(prices) | ((1 << FIELD) - 1))
     return None
 
 
-def _together(areas: Sequence[Area], topology: Topology, housekeeping: int) -> dict[Regime, list[int]]:
+def _together(areas: Sequence[Area], topology: Topology, housekeeping: int, idle: int) -> dict[Regime, list[int]]:
     """List the prices to try: the least that there could be if all cores were of one area, then any; none: no room."""
     histogram = sum((Counter(area.histogram()) for area in areas), Counter[int]())
-    options = reservations(dict(sorted(histogram.items())), topology.threads, housekeeping)
+    (options,) = reservations([dict(sorted(histogram.items()))], topology.threads, housekeeping)
     prices = {}
     for regime in Regime:
-        offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads)
+        offers = offers_of(0, {0: options[0], housekeeping: options[housekeeping]}, regime, topology.threads, idle)
         fitting = (o.price for o in offers if o.housekeeping == housekeeping and o.low <= topology.vcpus <= o.high)
         least = min(fitting, default=None)
         prices[regime] = [] if least is None else [least, _ENDLESS_PRICE]
@@ -102,6 +102,11 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
     rooms = {node: sum(high[index] for index in own) for node, own in members.items()}
     surplus = {node: room - market.caps.limit(node, room) for node, room in rooms.items()}
     spare = sum(high) - sum(surplus.values()) - market.topology.vcpus
+    kinds = dict[object, int]()
+    shapes = (
+        (surplus[area.node], area.node in market.caps.full, *sorted(offer[:4] for offer in own))
+        for area, own in zip(areas, offers, strict=True)
+    )
     low = [max(min(offer.low for offer in own), high[i] - spare - surplus[areas[i].node]) for i, own in enumerate(good)]
     return Ground(
         areas=areas,
@@ -111,7 +116,7 @@ def _ground(areas: Sequence[Area], market: Market, offers: Sequence[Sequence[Off
         high=high,
         of_node=members,
         spare=spare,
-        shapes=[tuple(sorted(offer[:4] for offer in own)) for own in offers],
+        kind=[kinds.setdefault(shape, len(kinds)) for shape in shapes],
         surplus=surplus,
     )
 
@@ -122,7 +127,7 @@ def _within(offers: Sequence[Sequence[Offer]], price: int) -> list[list[Offer]]:
     return [[offer for offer in own if offer.price <= most] for own in offers]
 
 
-def dislike(ground: Ground, rough: Settled) -> None:
+def with_dislikes(ground: Ground, rough: Settled) -> Ground:
     """Weigh ties: housekeeping away from the node with most vCPUs is disliked, on the first areas, vCPUs on the last.
 
     The vCPUs of each node are in proportion where several share sockets.
@@ -133,19 +138,15 @@ def dislike(ground: Ground, rough: Settled) -> None:
         for index in group:
             load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
     most = max(load.values())
-    for market in (ground.market, ground.plain):
-        market.forget()
-        market.offers = [
-            [_weighed(offer, index, ground, is_away=_is_away(ground, index, load, most)) for offer in own]
-            for index, own in enumerate(market.offers)
-        ]
 
+    def weighed(offer: Offer, position: int) -> Offer:
+        node = ground.areas[position].node
+        is_away = load[node] < most and ground.caps.most.get(node) != 0
+        reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
+        return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
 
-def _is_away(ground: Ground, area: int, load: Mapping[int, int], most: int) -> bool:
-    node = ground.areas[area].node
-    return load.get(node, 0) < most and ground.caps.most.get(node) != 0
+    def in_market(market: Market) -> Market:
+        offers = [[weighed(offer, position) for offer in own] for position, own in enumerate(market.offers)]
+        return market.with_fields(offers=offers)
 
-
-def _weighed(offer: Offer, position: int, ground: Ground, *, is_away: bool) -> Offer:
-    reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
-    return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
+    return replace(ground, market=in_market(ground.market), plain=in_market(ground.plain))

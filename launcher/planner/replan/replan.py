@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
 from launcher.host.model import CPU, AllowedCPUs, Host
 from launcher.planner.assembly import assemble
-from launcher.planner.bounds import least_terms
-from launcher.planner.explain import explain_roles, score_in_words
 from launcher.planner.model import Cell, Pinning, Reason
-from launcher.planner.optimum.placement import Placement, scored
+from launcher.planner.optimum.placement import Placement, place, scored, settled_in_turns
 from launcher.planner.optimum.vacancy import Vacancy
 from launcher.planner.plan import share
-from launcher.planner.replan.resettle import resettle
-from launcher.planner.roles import assign_roles
 from launcher.planner.setting import Setting, setting_of
-from launcher.planner.terms import proof_explained, proof_of
-from launcher.vmi.guest import Guest
+from launcher.vmi.guest import Guest, Topology
 
 
 def replan(
@@ -50,7 +45,13 @@ def replan(
         placement = scored(_shared_evenly(pinning, usable), (), topology)
     else:
         placement = resettle(_vacancy(pinning, setting, usable, device_nodes), topology)
-    return _explained(pinning, setting, placement)
+    return assemble(
+        setting,
+        placement,
+        cells=pinning.cells,
+        warnings=_away_from_memory(pinning.cells, placement.vcpus),
+        reasons=_moves_in_words(pinning, placement.vcpus),
+    )
 
 
 def _vacancy(pinning: Pinning, setting: Setting, usable: Sequence[CPU], device_nodes: Collection[int]) -> Vacancy:
@@ -79,6 +80,24 @@ def _vacancy(pinning: Pinning, setting: Setting, usable: Sequence[CPU], device_n
     )
 
 
+def resettle(vacancy: Vacancy, topology: Topology) -> Placement:
+    """Choose the movers' and the housekeeping's CPUs, best by the score for the vCPUs that stay.
+
+    First come vCPUs on the node of their cell, then movers on quiet CPUs and housekeeping on others, then the score,
+    then movers on the nodes of the guest's devices, then housekeeping where it was, then low CPU numbers. Exact where
+    the states are few enough for the effort, or where those that were left out cannot score better; the placement is
+    sure of that.
+    """
+    found = settled_in_turns(vacancy, topology)
+    if found is None:
+        raise AssertionError("there is a free CPU for every mover")
+    if found.sure or vacancy.kept or vacancy.home_nodes or vacancy.quiet:
+        return found
+    # No vCPU stays: as at the start.
+    anew = place(vacancy.free, topology, vacancy.housekeeping)
+    return found if found.score <= anew.score else anew
+
+
 def _shared_evenly(pinning: Pinning, usable: Sequence[CPU]) -> tuple[CPU, ...]:
     """Spread the vCPUs so that no CPU carries two more than another, as few as possible away from where they are."""
     least, more = divmod(len(pinning.vcpus), len(usable))
@@ -94,45 +113,6 @@ def _shared_evenly(pinning: Pinning, usable: Sequence[CPU]) -> tuple[CPU, ...]:
             chosen[pin.vcpu] = min(load, key=lambda cpu: (load[cpu], cpu))
             load[chosen[pin.vcpu]] += 1
     return tuple(there[chosen[pin.vcpu]] for pin in pinning.vcpus)
-
-
-def _explained(before: Pinning, setting: Setting, placement: Placement) -> Pinning:
-    """Put everything together, with reasons and warnings."""
-    roles, vcpus, demand = assign_roles(setting, placement), placement.vcpus, setting.demand
-    alone, topology = CPUSet.of(cpu.cpu for cpu in vcpus), setting.guest.cpu.placed_topology
-    degraded = len(alone) < len(vcpus) or any(pin.cpus & alone for pin in roles.shared)
-    reasons = [score_in_words(placement.score)]
-    proof = None
-    if not degraded:
-        least = least_terms(setting.own or setting.usable, topology, len(placement.housekeeping), placement.score)
-        proof = proof_of(placement.score, least, placement.sure)
-        reasons.append(proof_explained(placement.score, least, placement.sure))
-    given_up = demand.housekeeping - len(placement.housekeeping)
-    return assemble(
-        setting,
-        placement,
-        roles,
-        cells=before.cells,
-        proof=proof,
-        degraded=degraded,
-        warnings=(
-            *_shortage(setting, given_up, degraded=degraded),
-            *_away_from_memory(before.cells, vcpus),
-        ),
-        reasons=(
-            *(Reason(thread="placement", text=text) for text in reasons),
-            *_moves_in_words(before, vcpus),
-            *explain_roles(setting, placement, roles),
-        ),
-    )
-
-
-def _shortage(setting: Setting, given_up: int, *, degraded: bool) -> Iterator[str]:
-    found = f"needs {setting.demand.total} CPUs, found {len(setting.own)} (read from {setting.allowed.source})"
-    if degraded:
-        yield f"degraded: the guest {found}; vCPUs share CPUs until the cpuset is large enough again"
-    elif given_up:
-        yield f"the guest {found}; {given_up} of the housekeeping CPUs given up so that every vCPU keeps its own"
 
 
 def _away_from_memory(cells: Sequence[Cell], vcpus: Sequence[CPU]) -> tuple[str, ...]:
