@@ -13,10 +13,11 @@ from pathlib import Path
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Desk, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
-from launcher.cli.machine import console_paths, root_of
+from launcher.cli.places import console_paths, root_of
 from launcher.cli.serve import CONTROL_SOCKET, Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.termination import write_termination_message
+from launcher.cli.ward import Ward
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
@@ -29,7 +30,6 @@ from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.supervisor import Supervisor
-from launcher.vmi.guest import Guest
 
 _log = logging.getLogger(__name__)
 
@@ -85,15 +85,15 @@ def _connected(desk: Desk, events: Events) -> Iterator[Hypervisor]:
 
 
 def _begin(desk: Desk) -> Beginning:
-    guest = desk.workshop.finish(is_stopping=desk.is_stopping)
+    ward = desk.workshop.finish(is_stopping=desk.is_stopping)
     desk.stopwatch.lap("manifest")
-    return Beginning(guest=guest, desk=desk, on_planned=lambda pinning: show_plan(desk.options, pinning))
+    return Beginning(ward=ward, desk=desk, on_planned=lambda pinning: show_plan(desk.options, pinning))
 
 
 def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
     """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
-    options, guest, board = beginning.desk.options, beginning.guest, Board()
-    with served(options, guest, board, events), qemu_log_shown(options, guest, beginning.desk.outlet) as qemu_log:
+    options, ward, board = beginning.desk.options, beginning.ward, Board()
+    with served(options, ward, board, events), qemu_log_shown(options, ward, beginning.desk.outlet) as qemu_log:
         outcome = _supervise(hypervisor, beginning, events, reaper, board)
     return outcome, qemu_log.last_words
 
@@ -101,34 +101,34 @@ def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: 
 def _supervise(
     hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper, board: Board
 ) -> Outcome:
-    options, guest = beginning.desk.options, beginning.guest
+    options, ward = beginning.desk.options, beginning.ward
     found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
     beginning.desk.workshop.close()
     hypervisor.follow(found.machine)
-    with _destroyed_on_error(found), console_shown(options, guest, found):
+    with _destroyed_on_error(found), console_shown(options, ward, found):
         assignment = assignment_of(found, beginning, hypervisor)
         _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
             assignment,
             events=events,
             reaper=reaper,
-            timing=Timing(grace_period_s=_grace_period_s(options, guest)),
+            timing=Timing(grace_period_s=_grace_period_s(options, ward)),
             on_proved=lambda pinning, observed: show_proof(options, pinning, observed, found.vcpus),
         )
         board.supervisor = supervisor
         outcome = supervisor.run(found.first_event)
-    _clear_up(options, guest)
+    _clear_up(options, ward)
     return outcome
 
 
-def _clear_up(options: Namespace, guest: Guest) -> None:
+def _clear_up(options: Namespace, ward: Ward) -> None:
     """Remove what is the guest's for one life: layers, empty disks, discs that hold its secrets, and its sockets.
 
     QEMU removes its sockets unless it is killed, and libvirt then, unless it is a daemon that does not answer.
     """
     root = root_of(options)
     remove_images(root)
-    remove_log(console_paths(root, guest).log)
+    remove_log(console_paths(root, ward.domain).log)
     for path in (root / "run").glob("*.sock"):
         if path != root / CONTROL_SOCKET:
             path.unlink(missing_ok=True)
@@ -173,10 +173,10 @@ def _forward_signals(events: Events, signals: StopSignals) -> StopWish:
     return stop
 
 
-def _grace_period_s(options: Namespace, guest: Guest) -> float:
+def _grace_period_s(options: Namespace, ward: Ward) -> float:
     if options.grace_period is not None:
         return float(options.grace_period)
-    return DEFAULT_GRACE_PERIOD_S if guest.grace_period_s is None else float(guest.grace_period_s)
+    return DEFAULT_GRACE_PERIOD_S if ward.grace_period_s is None else float(ward.grace_period_s)
 
 
 @contextmanager

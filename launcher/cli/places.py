@@ -6,6 +6,8 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
+from launcher.domain.parts import ConsolePaths
+
 # Below the root's run: the socket of the serial console, and QEMU's own, at which the launcher is attached.
 CONSOLE = "serial0.sock"
 QEMUS_CONSOLE = "serial0-qemu.sock"
@@ -31,3 +33,12 @@ def _named_root(options: Namespace) -> str:
 def control_of(options: Namespace) -> Path:
     """Return the control socket: as asked for, else the one below the root."""
     return root_of(options) / "run" / "control.sock" if options.control is None else Path(options.control)
+
+
+def console_paths(root: Path, domain: str) -> ConsolePaths:
+    """Return where the serial console of this guest is: a short name, for a socket's path may have 107 bytes."""
+    return ConsolePaths(
+        socket=str(root / "run" / QEMUS_CONSOLE),
+        door=str(root / "run" / CONSOLE),
+        log=str(root / "log" / f"{domain}-serial0.log"),
+    )

@@ -8,8 +8,8 @@ from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
 
-from launcher.cli.machine import root_of
 from launcher.cli.orders import DomainRecord
+from launcher.cli.places import root_of
 from launcher.cli.workshop import Workshop
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import DeadlineExceeded

@@ -13,6 +13,7 @@ import pytest
 from launcher.cli import workshop as workshop_module
 from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
+from launcher.cpuset import CPUSet
 from launcher.errors import Fault, GuestDestroyed, InvalidVMI
 from tests.faults.places import wait_until
 from tests.processes import children_of, is_running
@@ -31,6 +32,12 @@ def workshop() -> Iterator[Workshop]:
 
 def test_a_job_is_done_in_another_process_and_its_result_comes_back(workshop: Workshop) -> None:
     assert workshop.do("load_guest", EXAMPLE).name == "smallest"
+
+
+def test_a_packed_guest_is_unpacked_where_the_job_is_done(workshop: Workshop) -> None:
+    ward = workshop.do("load_guest", EXAMPLE)
+    graded = workshop.do("grade_cpus", ward.guest, CPUSet.of((0,)), "/nowhere")
+    assert (graded.is_dedicated, graded.unread.startswith("/nowhere: ")) == (False, True)
 
 
 def test_jobs_are_done_in_order_while_this_process_goes_on(workshop: Workshop) -> None:
