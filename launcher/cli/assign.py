@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from argparse import Namespace
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from launcher.cli.begin import Beginning, Found
 from launcher.cli.here import native_arch, own_affinity, owned, this_machine
@@ -23,6 +23,9 @@ from launcher.supervise.device_watch import HeldDevice
 from launcher.supervise.exclusivity import Grade
 from launcher.supervise.greeter import Visit
 from launcher.supervise.snapshot import Exclusivity
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from argparse import Namespace
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -34,6 +33,8 @@ from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.threads import is_stopped
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from launcher.host.assigned import AssignedDevice
     from launcher.network.forwards import Forward
 

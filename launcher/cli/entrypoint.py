@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import queue
 import signal
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cli.assign import assignment_of
 from launcher.cli.begin import Beginning, Desk, Found, adopt, start
@@ -30,6 +30,9 @@ from launcher.supervise.children import ChildReaper
 from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
 from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -14,6 +14,9 @@ from launcher.errors import HypervisorError
 from launcher.host.model import AllowedCPUs
 from launcher.host.owners import read_owners
 from launcher.host.tree import FolderTree
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _KVM = "/dev/kvm"
 

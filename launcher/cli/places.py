@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.domain.parts import ConsolePaths
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 # Below the root's run: the socket of the serial console, and QEMU's own, at which the launcher is attached.
 CONSOLE = "serial0.sock"

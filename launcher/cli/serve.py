@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import queue
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
@@ -20,6 +19,8 @@ from launcher.supervise.snapshot import Snapshot
 from launcher.supervise.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from launcher.observe.http import GuestChecks
 
 _log = logging.getLogger(__name__)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cli.begin import Found
 from launcher.cli.output import terminal
@@ -26,6 +26,9 @@ from launcher.planner.model import Pinning
 from launcher.supervise.drift import planned_cpus, required_threads
 from launcher.supervise.lifecycle import Adopted
 from launcher.supervise.roles import ObservedThread
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 

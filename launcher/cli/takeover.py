@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cli.orders import DomainRecord
 from launcher.cli.places import root_of
@@ -16,6 +16,9 @@ from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import QEMUProcess, find_qemu
 from launcher.hypervisor.protocol import Machine, MachineGone, MachineState
 from launcher.supervise.children import kill
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 

@@ -22,6 +22,7 @@ from launcher.signals import ignore_signals
 
 # Where each job is found; what a later job needs is loaded while nothing is asked for.
 _JOBS = {
+    "parse_run": "launcher.cli.arguments",
     "load_guest": "launcher.cli.manifest_jobs",
     "plan_guest": "launcher.cli.plan_jobs",
     "grade_cpus": "launcher.cli.evidence",
@@ -30,8 +31,8 @@ _JOBS = {
     "read_domain": "launcher.cli.domain_jobs",
     "tell_tags": "launcher.cli.tagging",
 }
-# Jobs that read the manifest, which may be standard input, and start no program.
-_READERS = ("load_guest",)
+# Jobs before the manifest is read, which may be standard input, and that itself; they start no program.
+_READERS = ("parse_run", "load_guest")
 # A signal that comes while a job takes long is seen so soon.
 STOP_INTERVAL_S = 0.1
 _GONE = "the process that reads the manifest is gone"
@@ -141,6 +142,8 @@ def _work(asked: BinaryIO, answered: BinaryIO) -> None:
         pickle.dump(_do(job, arguments), answered)
         answered.flush()
         for module in _JOBS.values():
+            if select.select([asked], [], [], 0)[0]:
+                break
             # What cannot be imported is told with the job that needs it.
             with suppress(ImportError):
                 importlib.import_module(module)

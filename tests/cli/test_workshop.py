@@ -109,3 +109,11 @@ def test_a_program_that_a_job_has_started_ends_with_the_workshop(monkeypatch: py
         wait_until(lambda: bool(children_of(workshop.pid)), "the program is there")
         (program,) = children_of(workshop.pid)
     wait_until(lambda: not is_running(program), "the program has ended")
+
+
+def test_a_command_line_is_parsed_without_a_word(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    assert workshop.do("parse_run", ["run", EXAMPLE])["vmi"] == EXAMPLE
+    # Whoever asked has to say what is wrong, or to help.
+    assert workshop.do("parse_run", ["run", "--help"]) is None
+    assert workshop.do("parse_run", ["run", "--nothing"]) is None
+    assert capfd.readouterr() == ("", "")
