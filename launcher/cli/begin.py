@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from launcher.cli.desk import Desk
 from launcher.cli.here import check_kvm, own_affinity, owned, this_machine, virt_type_of
 from launcher.cli.orders import DomainMade, DomainOrder, Graded, PlanOrder
 from launcher.cli.places import root_of
 from launcher.cli.takeover import process_of, read_record
 from launcher.cli.ward import Ward
-from launcher.cli.workshop import Workshop
 from launcher.domain.names import hostdev_alias
 from launcher.domain.parts import VirtType
 from launcher.errors import CPUsContradict, DoesNotFit, GuestDestroyed, HypervisorError
@@ -24,31 +24,17 @@ from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.capability import prepare_capabilities
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineGone, MachineState
-from launcher.observe.outlet import Outlet
 from launcher.planner.model import Pinning
 from launcher.supervise.device_watch import HeldDevice
 from launcher.supervise.lifecycle import Adopted, Event, Started
 from launcher.supervise.settle import settle
-from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.threads import is_stopped
 
 if TYPE_CHECKING:
-    from argparse import Namespace
-
     from launcher.host.assigned import AssignedDevice
     from launcher.network.forwards import Forward
 
 _log = logging.getLogger(__name__)
-
-
-class Desk(Struct, frozen=True, kw_only=True):
-    """What there is to begin with before the manifest is read."""
-
-    options: Namespace
-    workshop: Workshop
-    stopwatch: Stopwatch
-    outlet: Outlet
-    is_stopping: Callable[[], bool]
 
 
 class Beginning(Struct, frozen=True, kw_only=True):

@@ -16,12 +16,12 @@ from launcher.observe.control import serve_control
 from launcher.supervise.commands import Command, refusal
 from launcher.supervise.lifecycle import Event, PauseRequested, ResetRequested, ResumeRequested, StopRequested
 from launcher.supervise.snapshot import Snapshot
-from launcher.supervise.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from launcher.observe.http import GuestChecks
+    from launcher.supervise.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
