@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from launcher.cli.arguments import parse_arguments
 from launcher.cli.output import complain, logged
 from launcher.cli.streams import open_missing_streams
 from launcher.cli.termination import write_termination_message
 from launcher.errors import ExitStatus, LauncherError
 from launcher.last import do_last, expect_the_end
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def command() -> NoReturn:
@@ -45,12 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = sys.argv[1:] if arguments is None else arguments
     options: Namespace | None = None
+
+    def note(parsed: Namespace) -> None:
+        nonlocal options
+        options = parsed
+
     try:
-        options = parse_arguments(words)
-        status = ExitStatus(options.verb_function(options))
+        status = _do_verb(words, note)
         sys.stdout.flush()
     except LauncherError as error:
-        return _report(error, options, is_run=words[:1] == ["run"])
+        return _report(error, options, is_run=_is_run(words))
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; what it read was right.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -63,8 +68,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         scarce = scarcity(error)
         if scarce is None:
             raise
-        return _report(scarce, options, is_run=words[:1] == ["run"])
+        return _report(scarce, options, is_run=_is_run(words))
     return status
+
+
+def _is_run(words: Sequence[str]) -> bool:
+    return words[:1] == ["run"]
+
+
+def _do_verb(words: Sequence[str], on_options: Callable[[Namespace], None]) -> ExitStatus:
+    """Do what the command line asks for; `on_options` is told of its options as soon as they are known."""
+    if _is_run(words):
+        from launcher.cli.run import run  # noqa: PLC0415 - it has the command line parsed elsewhere
+
+        return run(words, on_options)
+    from launcher.cli.arguments import parse_arguments  # noqa: PLC0415 - a run's own process does without
+
+    options = parse_arguments(words)
+    on_options(options)
+    return ExitStatus(options.verb_function(options))
 
 
 def _report(error: LauncherError, options: Namespace | None, *, is_run: bool) -> int:

@@ -7,7 +7,9 @@ import importlib
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
+from io import StringIO
 from typing import TYPE_CHECKING, NoReturn
 
 from launcher import __version__
@@ -66,6 +68,18 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     for add_verb in _verbs_to_add(arguments):
         add_verb(verbs)
     return parser.parse_args(arguments)
+
+
+def parse_run(arguments: Sequence[str]) -> dict[str, object] | None:
+    """Parse the command line of `run` for a process that has no use for argparse, and return the options by name.
+
+    Says nothing; None where there is something to say, for `parse_arguments` to say it.
+    """
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()), suppress(SystemExit):
+        options = vars(parse_arguments(arguments))
+        del options["verb_function"]
+        return options
+    return None
 
 
 Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it

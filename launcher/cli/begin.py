@@ -3,75 +3,44 @@
 from __future__ import annotations
 
 import logging
-import os
-from argparse import Namespace
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from launcher.cli.devices import await_functions, check_handed_on, devices_of, places_of
-from launcher.cli.evidence import check_exclusive
-from launcher.cli.machine import (
-    check_kvm,
-    mounts_of,
-    native_arch,
-    own_affinity,
-    owned,
-    read_this_host,
-    root_of,
-    this_machine,
-    virt_type_of,
-)
-from launcher.cli.orders import DomainMade, DomainOrder
+from launcher.cli.desk import Desk
+from launcher.cli.here import check_kvm, own_affinity, owned, this_machine, virt_type_of
+from launcher.cli.orders import DomainMade, DomainOrder, Graded, PlanOrder
+from launcher.cli.places import root_of
 from launcher.cli.takeover import process_of, read_record
-from launcher.cli.workshop import Workshop
-from launcher.domain.blueprint import VirtType
-from launcher.domain.names import RESERVATION_SOCKET, domain_name, hostdev_alias, machine_of
-from launcher.domain.threads import shows_threads
-from launcher.errors import CPUsContradict, DoesNotFit, GuestDestroyed, HypervisorError, LauncherError
-from launcher.host.assigned import device_nodes
+from launcher.cli.ward import Ward
+from launcher.domain.names import hostdev_alias
+from launcher.domain.parts import VirtType
+from launcher.errors import CPUsContradict, DoesNotFit, GuestDestroyed, HypervisorError
 from launcher.host.bounds import read_allowed
-from launcher.host.processor import needs_topoext
-from launcher.host.sysfs import read_host
+from launcher.host.model import AllowedCPUs
 from launcher.hypervisor.capability import prepare_capabilities
 from launcher.hypervisor.process import QEMUProcess
 from launcher.hypervisor.protocol import Hypervisor, Machine, MachineGone, MachineState
-from launcher.hypervisor.rights import check_huge_page_mount, check_locked_memory, check_memory_policy
-from launcher.network.forwards import Forward, forwards_by
-from launcher.observe.outlet import Outlet
 from launcher.planner.model import Pinning
-from launcher.planner.plan import plan
-from launcher.storage.handover import opened
-from launcher.storage.tags import has_config_drive, tags_of
 from launcher.supervise.device_watch import HeldDevice
 from launcher.supervise.lifecycle import Adopted, Event, Started
 from launcher.supervise.settle import settle
-from launcher.supervise.stopwatch import Stopwatch
 from launcher.supervise.threads import is_stopped
-from launcher.vmi.apic import MOST_PLAIN_VCPUS
-from launcher.vmi.guest import Guest
-from launcher.vmi.notices import notices_of
-from launcher.vmi.vhost import out_of_reach
+
+if TYPE_CHECKING:
+    from launcher.host.assigned import AssignedDevice
+    from launcher.network.forwards import Forward
 
 _log = logging.getLogger(__name__)
-
-
-class Desk(Struct, frozen=True, kw_only=True):
-    """What there is to begin with before the manifest is read."""
-
-    options: Namespace
-    workshop: Workshop
-    stopwatch: Stopwatch
-    outlet: Outlet
-    is_stopping: Callable[[], bool]
 
 
 class Beginning(Struct, frozen=True, kw_only=True):
     """What a run begins with, before there is a machine."""
 
-    guest: Guest
+    ward: Ward
     desk: Desk
     on_planned: Callable[[Pinning], None]
 
@@ -79,12 +48,14 @@ class Beginning(Struct, frozen=True, kw_only=True):
 class Found(Struct, frozen=True, kw_only=True):
     """A machine that is ours to supervise, the plan that it was started with, and what the life cycle is told first.
 
-    `vcpus` is the number that it was started with: the manifest may be another one by now.
+    `vcpus` is the number that it was started with: the manifest may be another one by now. `graded` is how sure it is
+    that the plan's CPUs are its own.
     """
 
     machine: Machine
     process: QEMUProcess
     pinning: Pinning
+    graded: Graded
     vcpus: int
     virt_type: str
     first_event: Event
@@ -99,7 +70,7 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
     HypervisorError where a domain of this name runs that no launcher started, or whose record is unreadable: a plan is
     never guessed.
     """
-    machine = hypervisor.find(domain_name(beginning.guest))
+    machine = hypervisor.find(beginning.ward.domain)
     if machine is None:
         return None
     _log.info("found: %s, which runs already", machine.name)
@@ -111,13 +82,14 @@ def adopt(hypervisor: Hypervisor, beginning: Beginning) -> Found | None:
 
 
 def _take_over(machine: Machine, beginning: Beginning) -> Found:
-    process = process_of(machine, beginning.desk.options)
+    ward, desk = beginning.ward, beginning.desk
+    process = process_of(machine, desk.options)
     if is_stopped(process.pid):
         # It would not answer, and is a guest all the same.
         _log.warning("found: its QEMU (pid %d) is stopped, by a signal or a debugger", process.pid)
     else:
         machine.settle()
-    record = read_record(machine, process, beginning.desk.workshop, beginning.desk.options)
+    record = read_record(machine, process, desk.workshop, desk.options)
     state = machine.state()
     if state is MachineState.ENDED:
         raise MachineGone(f"domain {machine.name} has ended")
@@ -129,20 +101,33 @@ def _take_over(machine: Machine, beginning: Beginning) -> Found:
     _log.info("adopted: %s, %s", machine.name, _in_words(adopted))
     if not adopted.has_run:
         # Its launcher may have been killed before it did this.
-        _make_ready(machine, forwards_by(beginning.guest, record.user_cards), beginning)
-    if record.vcpus != beginning.guest.cpu.topology.vcpus:
+        with _destroyed_on_error(machine):
+            _make_ready(machine, _forwards_by(ward, record.user_cards), beginning)
+    if record.vcpus != ward.vcpus:
         _log.warning("adopted: it has %d vCPUs; the manifest's change counts from its next start", record.vcpus)
-    beginning.desk.stopwatch.lap("adopt")
+    for warning in desk.workshop.do("quota_warnings", ward.guest, record.pinning):
+        _log.warning("adopted: %s", warning)
+    graded = desk.workshop.do("grade_cpus", ward.guest, record.pinning.cpuset, desk.options.kubelet_state)
+    desk.stopwatch.lap("adopt")
     return Found(
         machine=machine,
         process=process,
         pinning=record.pinning,
+        graded=graded,
         vcpus=record.vcpus,
         virt_type=record.virt_type,
         first_event=adopted,
         agent_connected=record.agent_connected,
         devices=record.devices,
     )
+
+
+def _forwards_by(ward: Ward, user_cards: tuple[str, ...]) -> tuple[Forward, ...]:
+    if not user_cards:
+        return ()
+    from launcher.network.forwards import forwards_by  # noqa: PLC0415 - for a guest that was left before it ran
+
+    return tuple(forwards_by(ward.guest.unpack(), user_cards))
 
 
 def _has_run(machine: Machine) -> bool:
@@ -167,117 +152,183 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
 
     Raises GuestDestroyed where somebody asked for the end before QEMU was started.
     """
-    guest, desk = beginning.guest, beginning.desk
+    ward, desk = beginning.ward, beginning.desk
     options = desk.options
-    unreachable = out_of_reach(guest, os.uname().release)
-    for notice in (*notices_of(guest), *([unreachable] if unreachable else [])):
+    for notice in ward.notices:
         _log.warning("%s", notice)
     _check_alone(hypervisor, beginning)
     virt_type = virt_type_of(options)
     check_kvm(virt_type)
     if options.connect is None:
-        prepare_capabilities(realtime=guest.cpu.realtime_vcpus is not None)
-        _check_rights(guest)
-    await_functions(guest, desk.is_stopping)
-    devices = devices_of(options, guest)
-    if options.connect is None:
-        check_handed_on(guest, devices)
-    pinning = _plan(beginning, shows_threads=shows_threads(guest, virt_type), nodes=device_nodes(devices))
-    if options.connect is None and guest.memory.huge_page_bytes is not None:
-        check_huge_page_mount(guest.memory.huge_page_bytes, this_machine().read("proc/self/mounts") or "")
-    if devices:
-        places_of(devices, pinning, read_host(this_machine(), native_arch()))
-    order = DomainOrder(
-        guest=guest,
-        pinning=pinning,
-        virt_type=virt_type,
-        root=root_of(options),
-        mounts=mounts_of(options),
-        template=options.template,
-        shares_iothreads=hypervisor.shares_iothreads,
-        has_newer_elements=hypervisor.has_newer_elements,
-        has_passt=options.connect is None and hypervisor.has_passt,
-        devices=devices,
-        needs_topoext=needs_topoext(this_machine()),
-        capabilities=_capabilities(hypervisor, guest, virt_type),
-        is_embedded=options.connect is None,
-        takes_descriptors=hypervisor.takes_descriptors,
-    )
-    desk.workshop.begin("make_domain", order)
-    # The guest's disks may lie where nobody answers.
-    made: DomainMade = desk.workshop.finish(is_stopping=desk.is_stopping)
-    for notice in made.notices:
-        _log.warning("%s", notice)
-    desk.stopwatch.lap("render")
+        prepare_capabilities(realtime=ward.is_realtime)
+        _check_rights(ward)
+    devices = _devices_of(beginning)
+    pinning = _plan(beginning, virt_type, devices)
+    made = _make_domain(hypervisor, beginning, virt_type, pinning, devices)
     if desk.is_stopping():
         raise GuestDestroyed("stopped before the guest was started")
-    with _shared(made, pinning, desk), opened(made.files) as files:
+    # While QEMU starts.
+    desk.workshop.begin("grade_cpus", ward.guest, pinning.cpuset, options.kubelet_state)
+    with _shared(made, pinning, desk), _opened(made) as files:
         machine = hypervisor.start_paused(
-            domain_name(guest),
+            ward.domain,
             made.xml,
-            memory_bytes=guest.memory.guest_bytes,
-            keeps_variables=guest.board.keeps_variables,
+            memory_bytes=ward.memory_bytes,
+            keeps_variables=ward.keeps_variables,
             files=files,
         )
-    _make_ready(machine, made.forwards, beginning)
+    with _destroyed_on_error(machine):
+        graded: Graded = desk.workshop.finish()
+        _make_ready(machine, made.forwards, beginning)
+        process = process_of(machine, options)
     desk.stopwatch.lap("start")
     _log.info("defined: %s (%s, UUID %s), paused", machine.name, virt_type, machine.uuid)
     return Found(
         machine=machine,
-        process=_process_of_started(machine, options),
+        process=process,
         pinning=pinning,
-        vcpus=guest.cpu.topology.vcpus,
+        graded=graded,
+        vcpus=ward.vcpus,
         virt_type=virt_type,
         first_event=Started(),
         devices=tuple(HeldDevice(alias=hostdev_alias(one.request), address=one.address) for one in devices),
     )
 
 
+def _devices_of(beginning: Beginning) -> tuple[AssignedDevice, ...]:
+    """Return the devices of the host that the guest gets, each of which can be handed on."""
+    ward, desk = beginning.ward, beginning.desk
+    if not ward.has_devices:
+        return ()
+    from launcher.cli.devices import await_functions, check_handed_on, devices_of  # noqa: PLC0415 - few guests have any
+
+    guest = ward.guest.unpack()
+    await_functions(guest, desk.is_stopping)
+    devices = devices_of(desk.options, guest)
+    if desk.options.connect is None:
+        check_handed_on(guest, devices)
+    return devices
+
+
+def _plan(beginning: Beginning, virt_type: VirtType, devices: tuple[AssignedDevice, ...]) -> Pinning:
+    """Have the workshop plan over the CPUs that the container has, once the guest fits into them."""
+    desk, tree = beginning.desk, this_machine()
+    options = desk.options
+
+    def plan(allowed: AllowedCPUs) -> Pinning:
+        order = PlanOrder(
+            allowed=allowed,
+            virt_type=virt_type,
+            kubelet_state=options.kubelet_state,
+            nodes=_nodes_of(devices),
+            needs_exclusive=options.exclusive_cpus == "require",
+            is_embedded=options.connect is None,
+        )
+        pinning: Pinning = desk.workshop.do("plan_guest", beginning.ward.guest, order)
+        return pinning
+
+    try:
+        pinning = settle(
+            lambda: owned(read_allowed(tree, own_affinity())),
+            plan,
+            timeout_s=options.settle_timeout,
+            is_stopping=desk.is_stopping,
+        )
+    except (DoesNotFit, CPUsContradict) as error:
+        if desk.is_stopping():
+            raise GuestDestroyed(f"stopped while waiting for CPUs: {error}") from error
+        raise
+    desk.stopwatch.lap("plan")
+    beginning.on_planned(pinning)
+    _tell_places(devices, pinning)
+    return pinning
+
+
+def _nodes_of(devices: tuple[AssignedDevice, ...]) -> tuple[int, ...]:
+    if not devices:
+        return ()
+    from launcher.host.assigned import device_nodes  # noqa: PLC0415 - few guests have any
+
+    return device_nodes(devices)
+
+
+def _tell_places(devices: tuple[AssignedDevice, ...], pinning: Pinning) -> None:
+    """Tell of devices that no vCPU is near."""
+    if not devices:
+        return
+    from launcher.cli.devices import places_of  # noqa: PLC0415 - few guests have any
+    from launcher.cli.machine import read_this_host  # noqa: PLC0415 - likewise
+
+    places_of(devices, pinning, read_this_host())
+
+
+def _make_domain(
+    hypervisor: Hypervisor,
+    beginning: Beginning,
+    virt_type: VirtType,
+    pinning: Pinning,
+    devices: tuple[AssignedDevice, ...],
+) -> DomainMade:
+    """Have the workshop make the guest's disks and the domain; they may lie where nobody answers."""
+    ward, desk = beginning.ward, beginning.desk
+    options = desk.options
+    order = DomainOrder(
+        pinning=pinning,
+        virt_type=virt_type,
+        root=root_of(options),
+        volumes=options.volumes,
+        template=options.template,
+        shares_iothreads=hypervisor.shares_iothreads,
+        has_newer_elements=hypervisor.has_newer_elements,
+        has_passt=options.connect is None and hypervisor.has_passt,
+        devices=devices,
+        capabilities=_capabilities(hypervisor, ward, virt_type),
+        is_embedded=options.connect is None,
+        takes_descriptors=hypervisor.takes_descriptors,
+    )
+    desk.workshop.begin("make_domain", ward.guest, order)
+    made: DomainMade = desk.workshop.finish(is_stopping=desk.is_stopping)
+    for notice in made.notices:
+        _log.warning("%s", notice)
+    desk.stopwatch.lap("render")
+    return made
+
+
 def _make_ready(machine: Machine, forwards: Iterable[Forward], beginning: Beginning) -> None:
     """Have the Pod's ports lead to a guest that has not run, and its config drive tell of its tagged devices.
 
-    What cannot be had ends the start, and is not missing in silence.
+    What cannot be had raises: it ends the start, and is not missing in silence.
     """
+    ward, desk = beginning.ward, beginning.desk
+    for forward in forwards:
+        machine.forward_port(forward.alias, forward.protocol, forward.port)
+    if ward.has_tags:
+        desk.workshop.do("tell_tags", ward.guest, root_of(desk.options), machine.xml())
+
+
+@contextmanager
+def _destroyed_on_error(machine: Machine) -> Iterator[None]:
+    """Leave no guest behind that has not run and cannot be made ready to."""
     try:
-        for forward in forwards:
-            machine.forward_port(forward.alias, forward.protocol, forward.port)
-        if tags_of(beginning.guest) and has_config_drive(beginning.guest):
-            desk = beginning.desk
-            desk.workshop.do("tell_tags", beginning.guest, root_of(desk.options), machine.xml())
-    except LauncherError:
+        yield
+    except BaseException:
         machine.destroy()
         raise
 
 
-def _process_of_started(machine: Machine, options: Namespace) -> QEMUProcess:
-    try:
-        return process_of(machine, options)
-    except HypervisorError:
-        machine.destroy()
-        raise
-
-
-def _capabilities(hypervisor: Hypervisor, guest: Guest, virt_type: VirtType) -> str | None:
+def _capabilities(hypervisor: Hypervisor, ward: Ward, virt_type: VirtType) -> str | None:
     """Ask what QEMU has only for a guest of more vCPUs than every machine type has."""
-    if guest.cpu.topology.vcpus <= MOST_PLAIN_VCPUS:
+    if not ward.is_large:
         return None
-    machine = machine_of(guest, guest.arch) or ""
-    return hypervisor.capabilities_of(arch=guest.arch, machine=machine, virt_type=virt_type)
+    return hypervisor.capabilities_of(arch=ward.arch, machine=ward.machine, virt_type=virt_type)
 
 
-def _check_rights(guest: Guest) -> None:
+def _check_rights(ward: Ward) -> None:
     """Raise HypervisorError where this container is denied what QEMU needs of it, before libvirt is asked."""
-    if guest.cpu.realtime_vcpus is not None:
-        check_locked_memory()
-    if guest.cpu.numa_passthrough:
-        check_memory_policy(native_arch())
-    reserved = [disk.name for disk in guest.disks if disk.is_reserved]
-    if reserved and not Path(RESERVATION_SOCKET).is_socket():
-        raise HypervisorError(
-            f"disk {reserved[0]}: lun.reservation: {RESERVATION_SOCKET} is not there, the socket of the node's "
-            "qemu-pr-helper; KubeVirt brings it (feature gate PersistentReservation, resource "
-            "devices.kubevirt.io/pr-helper), or root's qemu-pr-helper -k of that path"
-        )
+    if ward.wants_rights:
+        from launcher.cli.rights import check_rights  # noqa: PLC0415 - few guests want any
+
+        check_rights(ward.guest.unpack())
 
 
 def _shared(made: DomainMade, pinning: Pinning, desk: Desk) -> AbstractContextManager[None]:
@@ -289,10 +340,19 @@ def _shared(made: DomainMade, pinning: Pinning, desk: Desk) -> AbstractContextMa
     return shared(made.shares, pinning.emulator, desk.is_stopping)
 
 
+def _opened(made: DomainMade) -> AbstractContextManager[tuple[tuple[str, int], ...]]:
+    """Return the context in which the files that QEMU is handed are open."""
+    if not made.files:
+        return nullcontext(())
+    from launcher.storage.handover import opened  # noqa: PLC0415 - only for a guest with disks of its own
+
+    return opened(made.files)
+
+
 def _check_alone(hypervisor: Hypervisor, beginning: Beginning) -> None:
     """Raise HypervisorError where another guest runs over this root: the two would share their CPUs, one unwatched."""
     root, is_embedded = root_of(beginning.desk.options), beginning.desk.options.connect is None
-    for other in hypervisor.others(domain_name(beginning.guest)):
+    for other in hypervisor.others(beginning.ward.domain):
         if (is_embedded or _names(other, root)) and _is_alive(other):
             raise HypervisorError(
                 f"{root}: domain {other.name}, of an earlier launcher, runs over this root; "
@@ -313,30 +373,3 @@ def _is_alive(machine: Machine) -> bool:
     """Tell whether a domain that was found is there indeed: libvirt ends what it cannot take up."""
     machine.settle()
     return machine.state() is not MachineState.ENDED
-
-
-def _plan(beginning: Beginning, *, shows_threads: bool, nodes: tuple[int, ...]) -> Pinning:
-    guest, desk = beginning.guest, beginning.desk
-    tree = this_machine()
-    try:
-        pinning = settle(
-            lambda: owned(read_allowed(tree, own_affinity())),
-            # What is free of huge pages changes, too, as when the guest before this one has just ended.
-            lambda allowed: plan(
-                guest,
-                read_this_host(),
-                allowed,
-                shows_threads=shows_threads,
-                device_nodes=nodes,
-            ),
-            timeout_s=desk.options.settle_timeout,
-            is_stopping=desk.is_stopping,
-        )
-    except (DoesNotFit, CPUsContradict) as error:
-        if desk.is_stopping():
-            raise GuestDestroyed(f"stopped while waiting for CPUs: {error}") from error
-        raise
-    check_exclusive(guest, pinning, desk.options)
-    desk.stopwatch.lap("plan")
-    beginning.on_planned(pinning)
-    return pinning

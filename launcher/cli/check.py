@@ -5,7 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 
 from launcher.cli.choice import choice_of
-from launcher.cli.machine import host_of, is_host_described, native_arch
+from launcher.cli.here import native_arch
+from launcher.cli.machine import host_of, is_host_described
 from launcher.cli.notes import note
 from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus, InvalidVMI

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from launcher.vmi.manifest import Choice
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def choice_of(options: Namespace) -> Choice:

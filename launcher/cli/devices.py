@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from launcher.cli.machine import this_machine
+from launcher.cli.here import this_machine
 from launcher.cpuset import CPUSet
 from launcher.errors import HypervisorError
 from launcher.host.assigned import AssignedDevice

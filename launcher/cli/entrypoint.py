@@ -5,36 +5,30 @@ from __future__ import annotations
 import logging
 import queue
 import signal
-from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.cli.assign import assignment_of
-from launcher.cli.begin import Beginning, Desk, Found, adopt, start
 from launcher.cli.connection import open_hypervisor
-from launcher.cli.machine import console_paths, root_of
-from launcher.cli.serve import CONTROL_SOCKET, Board, served
-from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
+from launcher.cli.desk import Desk
+from launcher.cli.places import root_of
 from launcher.cli.termination import write_termination_message
 from launcher.cli.workshop import Workshop
 from launcher.errors import ExitStatus, LauncherError
 from launcher.hypervisor.protocol import Hypervisor
-from launcher.hypervisor.root import remove_images
 from launcher.observe.logs import LogFormat, configure_logging, dropped_notice
 from launcher.observe.outlet import STDERR, take_over_streams
-from launcher.observe.ring import remove_log
 from launcher.signals import StopSignals, ignore_signals
 from launcher.supervise.children import ChildReaper
-from launcher.supervise.lifecycle import Event, Outcome, Started, StopRequested, Timing
+from launcher.supervise.lifecycle import Event, Outcome, StopRequested
 from launcher.supervise.stopwatch import Stopwatch
-from launcher.supervise.supervisor import Supervisor
-from launcher.vmi.guest import Guest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
-
-# KubeVirt's default for terminationGracePeriodSeconds of a VMI.
-DEFAULT_GRACE_PERIOD_S = 30.0
 
 Events = queue.SimpleQueue[Event]
 
@@ -54,11 +48,23 @@ def run_guest(options: Namespace, workshop: Workshop, stopwatch: Stopwatch, sign
     try:
         with _connected(desk, events) as hypervisor:
             stopwatch.lap("connect")
-            outcome, qemu_said = _live(hypervisor, _begin(desk), events, reaper)
+            from launcher.cli.life import live  # noqa: PLC0415 - loaded while libvirt was being opened
+
+            outcome, qemu_said = live(hypervisor, desk, events, reaper)
     finally:
         # Python takes its handlers away before the process ends.
         ignore_signals()
     return _report(outcome, qemu_said)
+
+
+def _load_the_rest() -> None:
+    """Load what is needed once libvirt is open, then what is once QEMU is there: those open and start without Python.
+
+    What cannot be loaded is told by whoever imports it next.
+    """
+    for name in ("launcher.cli.life", "launcher.cli.assign", "launcher.supervise.supervisor"):
+        with suppress(ImportError):
+            import_module(name)
 
 
 @contextmanager
@@ -73,6 +79,7 @@ def _connected(desk: Desk, events: Events) -> Iterator[Hypervisor]:
                     uri=options.connect,
                     on_event=events.put,
                     is_stopping=desk.is_stopping,
+                    meanwhile=_load_the_rest,
                     shared_cache=None if options.cache is None else Path(options.cache),
                 )
             )
@@ -82,56 +89,6 @@ def _connected(desk: Desk, events: Events) -> Iterator[Hypervisor]:
         # Whatever it is in the middle of making is not made once the root is cleared up.
         stack.callback(desk.workshop.close)
         yield hypervisor
-
-
-def _begin(desk: Desk) -> Beginning:
-    guest = desk.workshop.finish(is_stopping=desk.is_stopping)
-    desk.stopwatch.lap("manifest")
-    return Beginning(guest=guest, desk=desk, on_planned=lambda pinning: show_plan(desk.options, pinning))
-
-
-def _live(hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:
-    """Go from the connection to the guest's end; return how it ended, and what QEMU said last."""
-    options, guest, board = beginning.desk.options, beginning.guest, Board()
-    with served(options, guest, board, events), qemu_log_shown(options, guest, beginning.desk.outlet) as qemu_log:
-        outcome = _supervise(hypervisor, beginning, events, reaper, board)
-    return outcome, qemu_log.last_words
-
-
-def _supervise(
-    hypervisor: Hypervisor, beginning: Beginning, events: Events, reaper: ChildReaper, board: Board
-) -> Outcome:
-    options, guest = beginning.desk.options, beginning.guest
-    found = adopt(hypervisor, beginning) or start(hypervisor, beginning)
-    beginning.desk.workshop.close()
-    hypervisor.follow(found.machine)
-    with _destroyed_on_error(found), console_shown(options, guest, found):
-        assignment = assignment_of(found, beginning, hypervisor)
-        _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
-        supervisor = Supervisor(
-            assignment,
-            events=events,
-            reaper=reaper,
-            timing=Timing(grace_period_s=_grace_period_s(options, guest)),
-            on_proved=lambda pinning, observed: show_proof(options, pinning, observed, found.vcpus),
-        )
-        board.supervisor = supervisor
-        outcome = supervisor.run(found.first_event)
-    _clear_up(options, guest)
-    return outcome
-
-
-def _clear_up(options: Namespace, guest: Guest) -> None:
-    """Remove what is the guest's for one life: layers, empty disks, discs that hold its secrets, and its sockets.
-
-    QEMU removes its sockets unless it is killed, and libvirt then, unless it is a daemon that does not answer.
-    """
-    root = root_of(options)
-    remove_images(root)
-    remove_log(console_paths(root, guest).log)
-    for path in (root / "run").glob("*.sock"):
-        if path != root / CONTROL_SOCKET:
-            path.unlink(missing_ok=True)
 
 
 def _report(outcome: Outcome, qemu_said: str) -> ExitStatus:
@@ -171,20 +128,3 @@ def _forward_signals(events: Events, signals: StopSignals) -> StopWish:
 
     signals.hand_to(forward)
     return stop
-
-
-def _grace_period_s(options: Namespace, guest: Guest) -> float:
-    if options.grace_period is not None:
-        return float(options.grace_period)
-    return DEFAULT_GRACE_PERIOD_S if guest.grace_period_s is None else float(guest.grace_period_s)
-
-
-@contextmanager
-def _destroyed_on_error(found: Found) -> Iterator[None]:
-    """Leave no guest behind that the launcher started and then failed to supervise; an adopted one is left alone."""
-    try:
-        yield
-    except BaseException:
-        if isinstance(found.first_event, Started):
-            found.machine.destroy()
-        raise

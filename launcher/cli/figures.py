@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from launcher.cli.machine import native_arch, this_machine
+from launcher.cli.here import native_arch, this_machine
 from launcher.host.sysfs import read_host
 from launcher.observe.figures import GuestFigures, document_of, figures_of
 from launcher.vmi.guest import Guest

@@ -6,7 +6,8 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from launcher.cli.machine import described_host, host_in, native_arch, own_affinity, owned, this_machine
+from launcher.cli.here import native_arch, own_affinity, owned, this_machine
+from launcher.cli.machine import described_host, host_in
 from launcher.cli.output import show
 from launcher.errors import ExitStatus, HostError, UsageError
 from launcher.host.bounds import read_allowed

@@ -1,4 +1,4 @@
-"""What a verb works on: this machine or a described one, the CPUs that may be used there, and how guests run."""
+"""What a verb works on: this machine or a described one, and the CPUs that may be used there."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from launcher.cli.places import CONSOLE, QEMUS_CONSOLE
-from launcher.cli.places import root_of as root_of  # noqa: PLC0414 - also looked for here
+from launcher.cli.here import native_arch, own_affinity, owned, this_machine
 from launcher.cpuset import CPUSet
-from launcher.domain.blueprint import ConsolePaths, VirtType
-from launcher.domain.names import domain_name
-from launcher.errors import HypervisorError, TemplateError, UsageError
+from launcher.errors import TemplateError, UsageError
 from launcher.files import read_file
 from launcher.host.bounds import read_allowed
 from launcher.host.cgroup import check_allowed, read_affinity
@@ -21,12 +18,11 @@ from launcher.host.model import AllowedCPUs, Host
 from launcher.host.nodes import with_available_memory
 from launcher.host.owners import read_owners, told_variables
 from launcher.host.sysfs import read_host
-from launcher.host.tree import FolderTree, Tree
+from launcher.host.tree import Tree
 from launcher.storage.layout import KUBEVIRT_MOUNTS, Mounts, absolute_paths, mounts_below
 from launcher.vmi.guest import Guest
 from launcher.vmi.manifest import Choice, Document
 
-_KVM = "/dev/kvm"
 # A template has some hundred lines; what is larger than any manifest is none.
 _MAX_TEMPLATE_BYTES = 1 << 20
 
@@ -46,26 +42,11 @@ def loaded(document: Document) -> Guest:
     return absolute_paths(guest, os.getcwd())  # noqa: PTH109 - paths stay text
 
 
-def native_arch() -> str:
-    """Return this machine's architecture in the kernel's word, such as x86_64."""
-    return os.uname().machine
-
-
-def this_machine() -> FolderTree:
-    """Return the reader of this machine's files."""
-    return FolderTree(Path("/"))
-
-
 def read_this_host() -> Host:
     """Read this machine, with what of its nodes' memory is to be had now."""
     tree = this_machine()
     host = read_host(tree, native_arch())
     return replace(host, nodes=with_available_memory(tree, host.nodes))
-
-
-def own_affinity() -> CPUSet:
-    """Return the CPUs that this process may run on, says the scheduler."""
-    return CPUSet.of(os.sched_getaffinity(0))
 
 
 def described_host(text: str) -> tuple[Host, AllowedCPUs]:
@@ -92,11 +73,6 @@ def host_in(tree: Tree) -> tuple[Host, AllowedCPUs]:
     affinity = read_affinity(tree)
     allowed = read_allowed(tree, host.online if affinity is None else affinity)
     return host, replace(allowed, owners=read_owners(told_variables(tree)))
-
-
-def owned(allowed: AllowedCPUs) -> AllowedCPUs:
-    """Add what the environment says of whose these CPUs are (CRI-O's variables, and those of claims)."""
-    return replace(allowed, owners=read_owners(os.environ))
 
 
 def is_host_described(options: Namespace) -> bool:
@@ -154,34 +130,9 @@ def _kubelet_cpuset(options: Namespace, guest: Guest, host: Host) -> AllowedCPUs
     return container_cpuset(pod_of(guest), host, kubelet)
 
 
-def virt_type_of(options: Namespace) -> VirtType:
-    """Return how the guest's CPUs run: as asked for, or KVM where its device can be opened."""
-    if options.virt_type != "auto":
-        return VirtType(options.virt_type)
-    if getattr(options, "host", None) is not None:
-        return VirtType.KVM
-    return VirtType.KVM if os.access(_KVM, os.R_OK | os.W_OK) else VirtType.QEMU
-
-
-def check_kvm(virt_type: VirtType) -> None:
-    """Raise HypervisorError where KVM is wanted and its device cannot be opened."""
-    if virt_type is VirtType.KVM and not os.access(_KVM, os.R_OK | os.W_OK):
-        state = "not readable and writable for this user" if Path(_KVM).exists() else "not there"
-        raise HypervisorError(f"{_KVM} is {state}; give the container the device, or use --virt-type qemu")
-
-
-def console_paths(root: Path, guest: Guest) -> ConsolePaths:
-    """Return where the serial console of this guest is: a short name, for a socket's path may have 107 bytes."""
-    return ConsolePaths(
-        socket=str(root / "run" / QEMUS_CONSOLE),
-        door=str(root / "run" / CONSOLE),
-        log=str(root / "log" / f"{domain_name(guest)}-serial0.log"),
-    )
-
-
-def mounts_of(options: Namespace) -> Mounts:
+def mounts_at(volumes: str | None) -> Mounts:
     """Return where the Pod's volumes are mounted: below the folder asked for, else where KubeVirt has them."""
-    return KUBEVIRT_MOUNTS if options.volumes is None else mounts_below(str(Path(options.volumes).absolute()))
+    return KUBEVIRT_MOUNTS if volumes is None else mounts_below(str(Path(volumes).absolute()))
 
 
 def read_template(template: str | None, arch: str) -> tuple[bytes, str]:

@@ -1,30 +1,57 @@
-"""What the launcher and its workshop hand each other: the order for a domain, and what one says of itself."""
+"""What the launcher and its workshop hand each other: the orders for a plan and a domain, and what comes of them."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from launcher.domain.blueprint import VirtType
-from launcher.host.assigned import AssignedDevice
-from launcher.network.forwards import Forward
-from launcher.planner.model import Pinning
-from launcher.storage.handover import Handed
-from launcher.storage.layout import Mounts
-from launcher.storage.shares import Share
-from launcher.supervise.device_watch import HeldDevice
-from launcher.vmi.guest import Guest
+if TYPE_CHECKING:
+    # What few guests have is loaded for these alone, where one of them is handed over.
+    from pathlib import Path
+
+    from launcher.domain.parts import VirtType
+    from launcher.host.assigned import AssignedDevice
+    from launcher.host.model import AllowedCPUs
+    from launcher.network.forwards import Forward
+    from launcher.planner.model import Pinning
+    from launcher.storage.handover import Handed
+    from launcher.storage.shares import Share
+    from launcher.supervise.device_watch import HeldDevice
+    from launcher.supervise.exclusivity import Grade
+
+
+class PlanOrder(Struct, frozen=True, kw_only=True):
+    """What a plan is to be made of, beside the guest; `nodes` are those of the guest's devices.
+
+    `needs_exclusive` CPUs are refused where nothing shows that they are ours alone.
+    """
+
+    allowed: AllowedCPUs
+    virt_type: VirtType
+    kubelet_state: str
+    nodes: tuple[int, ...] = ()
+    needs_exclusive: bool = False
+    # QEMU runs in this container, and has what is mounted here.
+    is_embedded: bool = True
+
+
+class Graded(Struct, frozen=True, kw_only=True):
+    """How sure it is that a cpuset is the guest's alone, and why the kubelet has no say in that, "" where it has."""
+
+    grade: Grade
+    is_dedicated: bool
+    unread: str = ""
 
 
 class DomainOrder(Struct, frozen=True, kw_only=True):
-    """What a domain is to be made of; `template` is the site's file, None for the launcher's own."""
+    """What a domain is to be made of, beside the guest; `template` is the site's file, None for the launcher's own,
+    `volumes` the folder of the Pod's volumes, None for KubeVirt's."""
 
-    guest: Guest
     pinning: Pinning
     virt_type: VirtType
     root: Path
-    mounts: Mounts
+    volumes: str | None
     template: str | None
     shares_iothreads: bool
     # Whether libvirt can start passt here, where it runs.
@@ -32,7 +59,6 @@ class DomainOrder(Struct, frozen=True, kw_only=True):
     # libvirt knows the elements of 2025 (launcher/domain/newer.py).
     has_newer_elements: bool = True
     devices: tuple[AssignedDevice, ...] = ()
-    needs_topoext: bool = False
     # libvirt's domain capabilities, where the guest may be more than QEMU has.
     capabilities: str | None = None
     # QEMU and its helpers run in this container, and may what it may; a daemon's are elsewhere.

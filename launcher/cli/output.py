@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import Namespace
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from launcher.errors import ExitStatus, HostError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 
 def terminal() -> tuple[int, bool]:

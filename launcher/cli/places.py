@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from launcher.domain.parts import ConsolePaths
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 # Below the root's run: the socket of the serial console, and QEMU's own, at which the launcher is attached.
 CONSOLE = "serial0.sock"
@@ -31,3 +36,12 @@ def _named_root(options: Namespace) -> str:
 def control_of(options: Namespace) -> Path:
     """Return the control socket: as asked for, else the one below the root."""
     return root_of(options) / "run" / "control.sock" if options.control is None else Path(options.control)
+
+
+def console_paths(root: Path, domain: str) -> ConsolePaths:
+    """Return where the serial console of this guest is: a short name, for a socket's path may have 107 bytes."""
+    return ConsolePaths(
+        socket=str(root / "run" / QEMUS_CONSOLE),
+        door=str(root / "run" / CONSOLE),
+        log=str(root / "log" / f"{domain}-serial0.log"),
+    )

@@ -8,14 +8,9 @@ from argparse import Namespace
 from msgspec.structs import replace
 
 from launcher.cli.choice import choice_of
+from launcher.cli.here import native_arch
 from launcher.cli.kubelet import kubelet_options
-from launcher.cli.machine import (
-    check_cpuset_options,
-    host_of,
-    is_host_described,
-    is_kubelet_simulated,
-    native_arch,
-)
+from launcher.cli.machine import check_cpuset_options, host_of, is_host_described, is_kubelet_simulated
 from launcher.cli.notes import note
 from launcher.cli.output import complain, show
 from launcher.errors import ExitStatus

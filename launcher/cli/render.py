@@ -5,11 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 
 from launcher.cli.choice import choice_of
-from launcher.cli.machine import console_paths, host_of, loaded, mounts_of, read_template, root_of, virt_type_of
+from launcher.cli.here import virt_type_of
+from launcher.cli.machine import host_of, loaded, mounts_at, read_template
 from launcher.cli.notes import note
 from launcher.cli.output import show
+from launcher.cli.places import console_paths, root_of
 from launcher.domain.blueprint import Blueprint
 from launcher.domain.interrupts import check_vcpus
+from launcher.domain.names import domain_name
 from launcher.domain.render import render
 from launcher.errors import ExitStatus
 from launcher.host.assigned import AssignedDevice, device_nodes
@@ -24,7 +27,7 @@ from launcher.vmi.guest import Guest
 
 def run(options: Namespace) -> ExitStatus:
     """Print what `run` would hand to libvirt; needs neither libvirt nor the host, unless for a command line."""
-    mounts = mounts_of(options)
+    mounts = mounts_at(options.volumes)
     document = read_document(options.vmi, choice_of(options))
     asked = loaded(document)
     note(asked)
@@ -37,7 +40,7 @@ def run(options: Namespace) -> ExitStatus:
         iothreads=lay_out_iothreads(guest),
         virt_type=virt_type_of(options),
         arch=guest.arch,
-        console=console_paths(root_of(options), guest),
+        console=console_paths(root_of(options), domain_name(guest)),
         devices=devices,
         needs_topoext=host.needs_topoext,
         images=expected_images(guest, mounts, str(root_of(options))),

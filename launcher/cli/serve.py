@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import queue
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.cli.machine import root_of
+from launcher.cli.places import root_of
+from launcher.cli.ward import Ward
 from launcher.errors import HypervisorError
 from launcher.observe.control import serve_control
 from launcher.supervise.commands import Command, refusal
 from launcher.supervise.lifecycle import Event, PauseRequested, ResetRequested, ResumeRequested, StopRequested
 from launcher.supervise.snapshot import Snapshot
-from launcher.supervise.supervisor import Supervisor
-from launcher.vmi.guest import Guest
-from launcher.vmi.guest_storage import HostMetrics
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+
     from launcher.observe.http import GuestChecks
+    from launcher.supervise.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
 
@@ -50,16 +50,16 @@ class Board:
 
 
 @contextmanager
-def served(options: Namespace, guest: Guest, board: Board, events: queue.SimpleQueue[Event]) -> Iterator[None]:
+def served(options: Namespace, ward: Ward, board: Board, events: queue.SimpleQueue[Event]) -> Iterator[None]:
     """Serve the control socket, and HTTP where --listen names an address, until the end of the context."""
     control = Path(options.control) if options.control is not None else root_of(options) / CONTROL_SOCKET
     with ExitStack() as servers:
         servers.enter_context(serve_control(control, board.latest, _poster(board, events)))
-        servers.enter_context(_figures_fed(options, guest, board))
+        servers.enter_context(_figures_fed(options, ward, board))
         if options.listen is not None:
             from launcher.observe.http import serve_http  # noqa: PLC0415 - only where asked for: it costs memory
 
-            checks = _checks(guest, board)
+            checks = _checks(ward, board)
             address = servers.enter_context(
                 serve_http(options.listen, board.latest, kvm_counters=board.kvm_counters, checks=checks)
             )
@@ -67,30 +67,32 @@ def served(options: Namespace, guest: Guest, board: Board, events: queue.SimpleQ
         yield
 
 
-def _figures_fed(options: Namespace, guest: Guest, board: Board) -> AbstractContextManager[None]:
+def _figures_fed(options: Namespace, ward: Ward, board: Board) -> AbstractContextManager[None]:
     """Return the context in which a guest that asks for downwardMetrics is given the host's figures."""
-    disks = tuple(disk.name for disk in guest.disks if isinstance(disk.volume, HostMetrics))
-    if not disks and not guest.has_metrics_port:
+    if not ward.wants_figures:
         return nullcontext()
     from launcher.cli.figures import documents_of  # noqa: PLC0415 - only for a guest that asks for them
     from launcher.domain.names import METRICS_SOCKET  # noqa: PLC0415 - likewise
     from launcher.observe.figures_feed import fed  # noqa: PLC0415 - likewise
     from launcher.storage.layout import metrics_path, storage_folder  # noqa: PLC0415 - likewise
+    from launcher.vmi.guest_storage import HostMetrics  # noqa: PLC0415 - likewise
 
-    root = str(root_of(options))
+    guest, root = ward.guest.unpack(), str(root_of(options))
+    disks = (disk.name for disk in guest.disks if isinstance(disk.volume, HostMetrics))
     paths = tuple(metrics_path(storage_folder(root, guest), disk) for disk in disks)
     port = f"{root}/run/{METRICS_SOCKET}" if guest.has_metrics_port else None
     return fed(documents_of(guest, board.kvm_counters), disks=paths, port=port)
 
 
-def _checks(guest: Guest, board: Board) -> GuestChecks:
+def _checks(ward: Ward, board: Board) -> GuestChecks:
     """Return the guest's own probes, as far as the manifest has them."""
     from launcher.observe.http import GuestChecks  # noqa: PLC0415 - as above
 
-    if guest.liveness is None and guest.readiness is None:
+    if not ward.has_probes:
         return GuestChecks()
     from launcher.observe.guest_probe import GuestCheck  # noqa: PLC0415 - only where there is one
 
+    guest = ward.guest.unpack()
     liveness, readiness = (
         None if probe is None else GuestCheck(probe, board.ask_agent).fault
         for probe in (guest.liveness, guest.readiness)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from launcher.cli.begin import Found
-from launcher.cli.machine import console_paths, root_of
 from launcher.cli.output import terminal
-from launcher.domain.names import domain_name
+from launcher.cli.places import console_paths, root_of
+from launcher.cli.ward import Ward
 from launcher.observe.bridge import ConsoleBridge
 from launcher.observe.console import ConsoleFollower
 from launcher.observe.lines import Lines
@@ -21,13 +21,14 @@ from launcher.observe.outlet import STDERR, Outlet
 from launcher.observe.qemulog import QEMULog
 from launcher.observe.ring import RingLog
 from launcher.observe.sieve import Sieve
-from launcher.observe.tables import ThreadRow, placement_table, threads_table
 from launcher.observe.text import console_line, counted
 from launcher.planner.model import Pinning
 from launcher.supervise.drift import planned_cpus, required_threads
 from launcher.supervise.lifecycle import Adopted
 from launcher.supervise.roles import ObservedThread
-from launcher.vmi.guest import Guest
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +42,8 @@ def show_plan(options: Namespace, pinning: Pinning) -> None:
     for warning in pinning.warnings:
         _log.warning("planned: %s", warning)
     if _for_people(options):
+        from launcher.observe.tables import placement_table  # noqa: PLC0415 - for people alone
+
         width, colour = terminal()
         print(placement_table(pinning, width=width, colour=colour))
 
@@ -49,6 +52,8 @@ def show_proof(options: Namespace, pinning: Pinning, observed: tuple[ObservedThr
     """Show every thread with its planned and its actual CPUs to people."""
     if not _for_people(options):
         return
+    from launcher.observe.tables import ThreadRow, threads_table  # noqa: PLC0415 - for people alone
+
     required = required_threads(pinning, vcpus)
     rows = tuple(
         ThreadRow(
@@ -69,18 +74,18 @@ def _for_people(options: Namespace) -> bool:
 
 
 @contextmanager
-def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[None]:
+def console_shown(options: Namespace, ward: Ward, found: Found) -> Iterator[None]:
     """Let people attach to the guest's console; where the manifest wants it logged, copy it to standard output, too.
 
     Line by line, and into a log of the newest. Of an adopted guest only what comes from now on: the rest was shown by
     the launcher before this one. Nobody is waited for: what standard output does not take is counted and lost.
     """
-    if not guest.serial.attached:
+    if not ward.is_console_attached:
         yield
         return
-    paths = console_paths(root_of(options), guest)
+    paths = console_paths(root_of(options), ward.domain)
     lines = Lines(lambda line: print(f"console | {console_line(line)}"))
-    log = RingLog(paths.log, is_new=not isinstance(found.first_event, Adopted)) if guest.serial.logged else None
+    log = RingLog(paths.log, is_new=not isinstance(found.first_event, Adopted)) if ward.is_console_logged else None
 
     def take(said: bytes) -> None:
         if log is not None:
@@ -102,9 +107,9 @@ def console_shown(options: Namespace, guest: Guest, found: Found) -> Iterator[No
 
 
 @contextmanager
-def qemu_log_shown(options: Namespace, guest: Guest, outlet: Outlet) -> Iterator[QEMULog]:
+def qemu_log_shown(options: Namespace, ward: Ward, outlet: Outlet) -> Iterator[QEMULog]:
     """Pass on what QEMU says from now on, marked, as log lines; libvirt keeps it in a file of the domain's name."""
-    path = root_of(options) / "log" / "qemu" / f"{domain_name(guest)}.log"
+    path = root_of(options) / "log" / "qemu" / f"{ward.domain}.log"
 
     # A guest's driver can have QEMU complain as often as it likes.
     sieve = Sieve()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.cli.machine import this_machine
+from launcher.cli.here import this_machine
 from launcher.domain.names import alias_of, hostdev_alias
 from launcher.domain.places import Place, read_places
 from launcher.domain.read import read_plan

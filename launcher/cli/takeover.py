@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
-from argparse import Namespace
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from launcher.cli.machine import root_of
 from launcher.cli.orders import DomainRecord
+from launcher.cli.places import root_of
 from launcher.cli.workshop import Workshop
 from launcher.errors import HypervisorError
 from launcher.hypervisor.deadline import DeadlineExceeded
 from launcher.hypervisor.process import QEMUProcess, find_qemu
 from launcher.hypervisor.protocol import Machine, MachineGone, MachineState
 from launcher.supervise.children import kill
+
+if TYPE_CHECKING:
+    from argparse import Namespace
 
 _log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
-"""The workshop: a child process that reads the manifest and makes the domain XML while the launcher opens libvirt.
+"""The workshop: a child process that reads the manifest, plans and makes the domain XML for the launcher.
 
-What only the start needs (a YAML reader, the schema, an XML library: 10 MB) stays out of the process that watches over
-the guest for months; reading goes on while libvirt is being opened; and the process that parses text from outside is
-not the one that holds the guest.
+What only the start needs (a YAML reader, the schema, the planner, an XML library: 12 MB) stays out of the process that
+watches over the guest for months; reading goes on while libvirt is being opened; and the process that parses text from
+outside is not the one that holds the guest.
 """
 
 from __future__ import annotations
@@ -16,18 +16,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, BinaryIO
 
+from launcher.cli.ward import PackedGuest
 from launcher.errors import GuestDestroyed, LauncherError
 from launcher.signals import ignore_signals
 
 # Where each job is found; what a later job needs is loaded while nothing is asked for.
 _JOBS = {
+    "parse_run": "launcher.cli.arguments",
     "load_guest": "launcher.cli.manifest_jobs",
+    "plan_guest": "launcher.cli.plan_jobs",
+    "grade_cpus": "launcher.cli.evidence",
+    "quota_warnings": "launcher.cli.evidence",
     "make_domain": "launcher.cli.domain_jobs",
     "read_domain": "launcher.cli.domain_jobs",
     "tell_tags": "launcher.cli.tagging",
 }
-# Jobs that read the manifest, which may be standard input, and start no program.
-_READERS = ("load_guest",)
+# Jobs before the manifest is read, which may be standard input, and that itself; they start no program.
+_READERS = ("parse_run", "load_guest")
 # A signal that comes while a job takes long is seen so soon.
 STOP_INTERVAL_S = 0.1
 _GONE = "the process that reads the manifest is gone"
@@ -56,7 +61,10 @@ class Workshop:
         self._results = open(results_out, "rb")  # noqa: PTH123, SIM115 - likewise
 
     def begin(self, job: str, *arguments: object) -> None:
-        """Hand a job to the child and go on; `finish` returns what came of it, in the same order."""
+        """Hand a job to the child and go on; `finish` returns what came of it, in the same order.
+
+        A packed guest is unpacked there.
+        """
         try:
             pickle.dump((job, arguments), self._requests)
             self._requests.flush()
@@ -134,6 +142,8 @@ def _work(asked: BinaryIO, answered: BinaryIO) -> None:
         pickle.dump(_do(job, arguments), answered)
         answered.flush()
         for module in _JOBS.values():
+            if select.select([asked], [], [], 0)[0]:
+                break
             # What cannot be imported is told with the job that needs it.
             with suppress(ImportError):
                 importlib.import_module(module)
@@ -141,7 +151,8 @@ def _work(asked: BinaryIO, answered: BinaryIO) -> None:
 
 def _do(job: str, arguments: tuple[object, ...]) -> tuple[object, Exception | None]:
     try:
-        return getattr(importlib.import_module(_JOBS[job]), job)(*arguments), None
+        unpacked = (one.unpack() if isinstance(one, PackedGuest) else one for one in arguments)
+        return getattr(importlib.import_module(_JOBS[job]), job)(*unpacked), None
     except (LauncherError, ValueError) as error:
         return None, error
     except Exception as error:  # noqa: BLE001 - told to the parent, which ends with it as with any other bug

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from pathlib import PurePosixPath
-
 from msgspec import Struct
 
+from launcher.domain.parts import ConsolePaths as ConsolePaths  # noqa: PLC0414 - also looked for here
+from launcher.domain.parts import VirtType as VirtType  # noqa: PLC0414 - likewise
 from launcher.host.assigned import AssignedDevice
 from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import Pinning
 from launcher.storage.model import DiskImage
 from launcher.storage.shares import Share
 from launcher.vmi.guest import Guest
-
-
-class VirtType(StrEnum):
-    """libvirt's domain type: hardware virtualisation, or QEMU's own emulation (TCG)."""
-
-    KVM = "kvm"
-    QEMU = "qemu"
-
-
-class ConsolePaths(Struct, frozen=True, kw_only=True):
-    """Where the serial console is: QEMU's unix socket, the one that people attach to, and the log that we write."""
-
-    socket: str
-    door: str
-    log: str
-
-    def beside(self, name: str) -> str:
-        """Return the path of another socket in the folder of the console's."""
-        return str(PurePosixPath(self.socket).with_name(name))
 
 
 class Blueprint(Struct, frozen=True, kw_only=True):

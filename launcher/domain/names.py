@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from launcher.vmi.guest import Guest
-from launcher.vmi.guest_devices import DeviceKind, DeviceRequest
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from launcher.vmi.guest import Guest
+    from launcher.vmi.guest_devices import DeviceRequest
 
 # The plan, recorded in the domain and read again when a later launcher adopts the guest.
 PLAN_NAMESPACE = "urn:virt-launcher:plan:1"
@@ -20,11 +23,8 @@ _DEFAULT_MACHINES = {"x86_64": "q35", "aarch64": "virt"}
 # The socket behind the port over which a guest asks for the host's figures; the launcher answers there.
 METRICS_SOCKET = "metrics.sock"
 
-_HOSTDEV_PREFIXES = {
-    DeviceKind.GPU: "ua-gpu-",
-    DeviceKind.HOST_DEVICE: "ua-hostdevice-",
-    DeviceKind.VIRTUAL_FUNCTION: "ua-sriov-",
-}
+# By the kind of device (launcher.vmi.guest_devices.DeviceKind).
+_HOSTDEV_PREFIXES = {"gpus": "ua-gpu-", "hostDevices": "ua-hostdevice-", "interfaces": "ua-sriov-"}
 
 # The socket of the node's qemu-pr-helper, where KubeVirt's device plugin brings it (pkg/storage/reservation).
 RESERVATION_SOCKET = "/var/run/kubevirt/daemons/pr/pr-helper.sock"

@@ -22,8 +22,7 @@ from msgspec import Struct
 
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
-from launcher.host.model import AllowedCPUs, CPUQuota, Host
-from launcher.host.sysfs import ONLINE
+from launcher.host.model import ONLINE, AllowedCPUs, CPUQuota, Host
 from launcher.host.tree import Tree, lines, parse_integer, read_cpus, read_integer
 
 AFFINITY = "sched_getaffinity"

@@ -8,6 +8,8 @@ from launcher.cpuset import CPUSet
 
 # sysfs' own word for a CPU that belongs to no NUMA node (NUMA_NO_NODE, include/linux/numa.h).
 NO_NODE = -1
+# Where the kernel tells which CPUs are online, below the root of its files.
+ONLINE = "sys/devices/system/cpu/online"
 # Where the kernel tells which CPUs its boot parameters isolcpus= and nohz_full= have made quiet.
 ISOLATED = "/sys/devices/system/cpu/isolated"
 NOHZ_FULL = "/sys/devices/system/cpu/nohz_full"

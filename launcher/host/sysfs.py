@@ -31,7 +31,7 @@ from msgspec import Struct
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.kinds import read_kinds
-from launcher.host.model import CPU, ISOLATED, NO_NODE, NOHZ_FULL, CoreKind, Host
+from launcher.host.model import CPU, ISOLATED, NO_NODE, NOHZ_FULL, ONLINE, CoreKind, Host
 from launcher.host.nodes import node_warnings, nodes_by_cpu, read_node_folders, read_nodes
 from launcher.host.pages import read_pools
 from launcher.host.processor import needs_topoext
@@ -40,7 +40,6 @@ from launcher.host.tree import Tree, read_cpus, read_integer
 ARCH = "proc/sys/kernel/arch"
 STATM = "proc/self/statm"
 STATUS = "proc/self/status"
-ONLINE = "sys/devices/system/cpu/online"
 
 _FOLDER = "sys/devices/system/cpu"
 _OFFLINE = f"{_FOLDER}/offline"

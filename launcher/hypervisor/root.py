@@ -20,7 +20,7 @@ from launcher.hypervisor.process import command_lines, daemons_users, is_below
 from launcher.hypervisor.shared_cache import take_from
 from launcher.last import at_last
 from launcher.sockets import listened_at
-from launcher.storage.layout import IMAGES_FOLDER
+from launcher.storage.names import IMAGES_FOLDER
 
 # libvirt as root would otherwise move QEMU into a cgroup of its own making, out of the container's cpuset; it would
 # give QEMU a mount namespace, for which it needs CAP_SYS_ADMIN; and it would hand QEMU's output to a virtlogd that is

@@ -9,6 +9,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from launcher.storage.model import BackingImage, DiskImage
+from launcher.storage.names import IMAGES_FOLDER
 from launcher.vmi.guest import Disk, DiskDevice, Guest, ImageFormat
 from launcher.vmi.guest_storage import (
     CacheMode,
@@ -24,8 +25,6 @@ from launcher.vmi.guest_storage import (
 
 # What virt-controller calls the image in a claim of volumeMode Filesystem.
 CLAIM_IMAGE = "disk.img"
-# Below the launcher's root: what is made for one life of one guest.
-IMAGES_FOLDER = "storage"
 # Where Ignition's data is beside the images (KubeVirt's name).
 IGNITION_FILE = "data.ign"
 

@@ -12,8 +12,7 @@ from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.bounds import read_allowed
 from launcher.host.cgroup import GROUPS, find_cpuset
-from launcher.host.model import AllowedCPUs
-from launcher.host.sysfs import ONLINE
+from launcher.host.model import ONLINE, AllowedCPUs
 from launcher.host.tree import Tree, read_cpus
 
 # A process may be moved to another control group, which changes the file to look at; that is rare, and so many looks

@@ -11,7 +11,9 @@ import pytest
 
 from launcher.cli import assign
 from launcher.cli.assign import assignment_of
-from launcher.cli.begin import Beginning, Desk, Found
+from launcher.cli.begin import Beginning, Found
+from launcher.cli.desk import Desk
+from launcher.cli.manifest_jobs import ward_of
 from launcher.cpuset import CPUSet
 from launcher.errors import HostError
 from launcher.host.capture import parse_capture
@@ -56,12 +58,13 @@ def planned_anew(monkeypatch: pytest.MonkeyPatch, *addresses: str, vcpus: int = 
         machine=nothing,
         process=QEMUProcess(pid=0, pidfd=-1),
         pinning=planned(),
+        graded=nothing,
         vcpus=vcpus,
         virt_type="qemu",
         first_event=Started(),
         devices=tuple(HeldDevice(alias="ua-d", address=address) for address in addresses),
     )
-    beginning = Beginning(guest=GUEST, desk=desk, on_planned=lambda _pinning: None)
+    beginning = Beginning(ward=ward_of(GUEST), desk=desk, on_planned=lambda _pinning: None)
     assignment = assignment_of(found, beginning, cast("Any", SimpleNamespace()))
     return [pin.cpu for pin in assignment.replan(found.pinning, NOW).vcpus]
 

@@ -13,6 +13,7 @@ import pytest
 from launcher.cli import workshop as workshop_module
 from launcher.cli.orders import DomainRecord
 from launcher.cli.workshop import Workshop, WorkshopError
+from launcher.cpuset import CPUSet
 from launcher.errors import Fault, GuestDestroyed, InvalidVMI
 from tests.faults.places import wait_until
 from tests.processes import children_of, is_running
@@ -31,6 +32,12 @@ def workshop() -> Iterator[Workshop]:
 
 def test_a_job_is_done_in_another_process_and_its_result_comes_back(workshop: Workshop) -> None:
     assert workshop.do("load_guest", EXAMPLE).name == "smallest"
+
+
+def test_a_packed_guest_is_unpacked_where_the_job_is_done(workshop: Workshop) -> None:
+    ward = workshop.do("load_guest", EXAMPLE)
+    graded = workshop.do("grade_cpus", ward.guest, CPUSet.of((0,)), "/nowhere")
+    assert (graded.is_dedicated, graded.unread.startswith("/nowhere: ")) == (False, True)
 
 
 def test_jobs_are_done_in_order_while_this_process_goes_on(workshop: Workshop) -> None:
@@ -102,3 +109,11 @@ def test_a_program_that_a_job_has_started_ends_with_the_workshop(monkeypatch: py
         wait_until(lambda: bool(children_of(workshop.pid)), "the program is there")
         (program,) = children_of(workshop.pid)
     wait_until(lambda: not is_running(program), "the program has ended")
+
+
+def test_a_command_line_is_parsed_without_a_word(workshop: Workshop, capfd: pytest.CaptureFixture[str]) -> None:
+    assert workshop.do("parse_run", ["run", EXAMPLE])["vmi"] == EXAMPLE
+    # Whoever asked has to say what is wrong, or to help.
+    assert workshop.do("parse_run", ["run", "--help"]) is None
+    assert workshop.do("parse_run", ["run", "--nothing"]) is None
+    assert capfd.readouterr() == ("", "")
