@@ -6,6 +6,10 @@ import signal
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling, Scheduling
+
+from tests.scopes import scope_of
 
 # A run must say the same of the same code, on a busy machine too: the examples are the same each time and have no
 # deadline. To look for new ones: pytest --hypothesis-profile=default --hypothesis-seed=random.
@@ -39,16 +43,13 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(report.longreprtext)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one worker, one after the other, what shares something of this machine.
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Have each worker take what belongs together whole (`scope_of`)."""
+    return _Scheduling(config, log)
 
-    The tests of `host` read what they change, cpusets and mounts; those of `distribution` look at what is built once.
-    Of the others each file may have one guest or daemon for several tests; what it changes is its own (a control group
-    named for its process, mounts over its folder), or it has a lock (tests/faults/huge_pages.py).
-    """
-    for item in items:
-        folder = item.path.parent.name
-        if folder in ("host", "distribution"):
-            item.add_marker(pytest.mark.xdist_group(folder))
-        if folder in ("faults", "libvirt"):
-            item.add_marker(pytest.mark.xdist_group(f"{folder}/{item.path.name}"))
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist has no types
+    """xdist's own scheduling by scopes; what it makes of marks for groups pytest 9.2 has made without effect."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return scope_of(nodeid)

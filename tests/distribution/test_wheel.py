@@ -10,9 +10,6 @@ import launcher
 from tests.distribution.builds import Builds, contents
 from tests.qemu.guests import CHECKOUT
 
-# One build for all.
-pytestmark = pytest.mark.xdist_group("builds")
-
 
 def wanted() -> dict[str, bytes]:
     """Return what the checkout has of the package: modules, the mark of typed packages, templates and examples."""

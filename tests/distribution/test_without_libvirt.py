@@ -16,9 +16,6 @@ from packaging.requirements import Requirement
 from tests.distribution.builds import Builds
 from tests.vmi.manifests import EXAMPLES
 
-# One environment for all.
-pytestmark = pytest.mark.xdist_group("builds")
-
 DEMO = str(EXAMPLES / "demo.yaml")
 DEDICATED = str(EXAMPLES / "dedicated.yaml")
 SHAPE = "node:2 core:4 pu:2"
