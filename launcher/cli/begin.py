@@ -101,7 +101,7 @@ def _take_over(machine: Machine, beginning: Beginning) -> Found:
     _log.info("adopted: %s, %s", machine.name, _in_words(adopted))
     if not adopted.has_run:
         # Its launcher may have been killed before it did this.
-        with _destroyed_on_error(machine):
+        with destroyed_on_error(machine):
             _make_ready(machine, _forwards_by(ward, record.user_cards), beginning)
     if record.vcpus != ward.vcpus:
         _log.warning("adopted: it has %d vCPUs; the manifest's change counts from its next start", record.vcpus)
@@ -174,10 +174,11 @@ def start(hypervisor: Hypervisor, beginning: Beginning) -> Found:
             ward.domain,
             made.xml,
             memory_bytes=ward.memory_bytes,
+            cpus=pinning.launcher,
             keeps_variables=ward.keeps_variables,
             files=files,
         )
-    with _destroyed_on_error(machine):
+    with destroyed_on_error(machine):
         graded: Graded = desk.workshop.finish()
         _make_ready(machine, made.forwards, beginning)
         process = process_of(machine, options)
@@ -307,8 +308,8 @@ def _make_ready(machine: Machine, forwards: Iterable[Forward], beginning: Beginn
 
 
 @contextmanager
-def _destroyed_on_error(machine: Machine) -> Iterator[None]:
-    """Leave no guest behind that has not run and cannot be made ready to."""
+def destroyed_on_error(machine: Machine) -> Iterator[None]:
+    """Leave no guest behind that cannot be made ready to run, or watched over."""
     try:
         yield
     except BaseException:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import queue
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from launcher.cli.begin import Beginning, Found, adopt, start
+from launcher.cli.begin import Beginning, adopt, destroyed_on_error, start
 from launcher.cli.desk import Desk
 from launcher.cli.places import console_paths, root_of
 from launcher.cli.serve import CONTROL_SOCKET, Board, served
@@ -51,7 +50,9 @@ def _supervise(
     from launcher.cli.assign import assignment_of  # noqa: PLC0415
     from launcher.supervise.supervisor import Supervisor  # noqa: PLC0415
 
-    with _destroyed_on_error(found), console_shown(options, ward, found):
+    # An adopted guest is left alone.
+    watched = destroyed_on_error(found.machine) if isinstance(found.first_event, Started) else nullcontext()
+    with watched, console_shown(options, ward, found):
         assignment = assignment_of(found, beginning, hypervisor)
         _log.debug("start-up: %s", ", ".join(f"{phase.name} {phase.seconds:.4f} s" for phase in assignment.start_up))
         supervisor = Supervisor(
@@ -90,14 +91,3 @@ def _grace_period_s(options: Namespace, ward: Ward) -> float:
     if options.grace_period is not None:
         return float(options.grace_period)
     return DEFAULT_GRACE_PERIOD_S if ward.grace_period_s is None else float(ward.grace_period_s)
-
-
-@contextmanager
-def _destroyed_on_error(found: Found) -> Iterator[None]:
-    """Leave no guest behind that the launcher started and then failed to supervise; an adopted one is left alone."""
-    try:
-        yield
-    except BaseException:
-        if isinstance(found.first_event, Started):
-            found.machine.destroy()
-        raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from launcher.cli.machine import load
+from launcher.cli.rights import wants_rights
 from launcher.cli.ward import Ward, packed
 from launcher.domain.names import domain_name, machine_of
 from launcher.storage.tags import has_config_drive, tags_of
@@ -41,7 +42,7 @@ def ward_of(guest: Guest) -> Ward:
         is_console_logged=guest.serial.logged,
         is_large=guest.cpu.topology.vcpus > MOST_PLAIN_VCPUS,
         is_realtime=guest.cpu.realtime_vcpus is not None,
-        wants_rights=_wants_rights(guest),
+        wants_rights=wants_rights(guest),
         has_devices=bool(guest.host_devices),
         has_tags=bool(tags_of(guest)) and has_config_drive(guest),
         has_credentials=bool(guest.credentials),
@@ -49,11 +50,6 @@ def ward_of(guest: Guest) -> Ward:
         has_probes=guest.liveness is not None or guest.readiness is not None,
         notices=_notices_of(guest),
     )
-
-
-def _wants_rights(guest: Guest) -> bool:
-    is_realtime, is_reserved = guest.cpu.realtime_vcpus is not None, any(disk.is_reserved for disk in guest.disks)
-    return is_realtime or guest.cpu.numa_passthrough or is_reserved
 
 
 def _notices_of(guest: Guest) -> tuple[str, ...]:

@@ -216,13 +216,15 @@ class Hypervisor(Protocol):
         xml: str,
         *,
         memory_bytes: int,
+        cpus: CPUSet,
         keeps_variables: bool = True,
         files: Sequence[tuple[str, int]] = (),
     ) -> Machine:
         """Start a transient domain, validated, whose CPUs do not run yet; it is never left defined behind.
 
-        The more memory the guest has, the longer that may take. Without `keeps_variables` its firmware starts with
-        fresh variables. `files` are descriptors under the names that the domain has for them, open until this returns.
+        The more memory the guest has, the longer that may take. `cpus` are the launcher's own: what a driver in this
+        process starts beside QEMU begins there. Without `keeps_variables` its firmware starts with fresh variables.
+        `files` are descriptors under the names that the domain has for them, open until this returns.
         """
 
     def command_line(self, xml: str) -> str:

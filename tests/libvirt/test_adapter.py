@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import libvirt
 import pytest
 
 from launcher.cpuset import CPUSet
@@ -28,8 +31,9 @@ from tests.faults.places import PATIENCE_S
 # libvirt's test driver: one domain that all connections of this process share, and is forgotten with the last of them.
 URI, NAME = "test:///default", "test"
 # Or else what a file says, each connection for itself.
-NODE = """<node><domain type='test'><name>test</name><memory>8192</memory><vcpu>2</vcpu>
-<os><type>hvm</type></os></domain></node>"""
+DOMAIN = """<domain type='test'><name>NAME</name><memory>8192</memory><vcpu>2</vcpu>
+<os><type>hvm</type></os></domain>"""
+NODE = f"<node>{DOMAIN.replace('NAME', 'test')}</node>"
 BOTH, FIRST = CPUSet.of((0, 1)), CPUSet.of((0,))
 
 Events = queue.SimpleQueue[MachineEvent]
@@ -96,6 +100,45 @@ def test_what_is_done_to_a_machine_comes_back_as_events(machine: LibvirtMachine,
     machine.destroy()
     ended = MachineEnded(reason=EndReason.DESTROYED)
     assert (machine.state(), events.get(timeout=PATIENCE_S)) == (MachineState.ENDED, ended)
+
+
+@pytest.fixture
+def creating(monkeypatch: pytest.MonkeyPatch) -> list[CPUSet]:
+    """List the CPUs of each thread that starts a guest; this driver knows of none that starts paused."""
+    seen: list[CPUSet] = []
+    create = libvirt.virConnect.createXML
+
+    def create_running(connection: object, xml: str, flags: int) -> object:
+        seen.append(CPUSet.of(os.sched_getaffinity(0)))
+        return create(connection, xml, flags & ~libvirt.VIR_DOMAIN_START_PAUSED)
+
+    monkeypatch.setattr(libvirt.virConnect, "createXML", create_running)
+    return seen
+
+
+@pytest.mark.parametrize("wanted", [FIRST, CPUSet.of((1,)), BOTH])
+def test_the_thread_that_starts_a_guest_is_on_the_launchers_cpus_and_no_other_is_moved(
+    hypervisor: LibvirtHypervisor, creating: list[CPUSet], wanted: CPUSet
+) -> None:
+    """libvirt's own thread for this QEMU, and what it starts beside it, begin where that thread is."""
+    before = affinities()
+    started = hypervisor.start_paused("two", DOMAIN.replace("NAME", "two"), memory_bytes=1 << 23, cpus=wanted)
+    assert (started.state(), creating) == (MachineState.RUNNING, [wanted])
+    assert before.items() <= affinities().items()
+
+
+def affinities() -> dict[int, CPUSet]:
+    """Return the CPUs of this process's threads by their id, but for those that end with a call."""
+    threads = (thread for thread in threading.enumerate() if not thread.name.startswith("call-"))
+    return {tid: CPUSet.of(os.sched_getaffinity(tid)) for tid in (thread.native_id for thread in threads) if tid}
+
+
+def test_a_guest_is_started_though_a_cpu_of_the_launchers_has_just_left(
+    hypervisor: LibvirtHypervisor, creating: list[CPUSet]
+) -> None:
+    gone = CPUSet.of((4095,))
+    started = hypervisor.start_paused("two", DOMAIN.replace("NAME", "two"), memory_bytes=1 << 23, cpus=gone)
+    assert (started.state(), len(creating)) == (MachineState.RUNNING, 1)
 
 
 def opened_anew(events: Events) -> LibvirtHypervisor:
