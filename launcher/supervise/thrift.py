@@ -4,13 +4,37 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from collections.abc import Iterable, Iterator
+import mmap
 from contextlib import suppress
-from pathlib import Path
 
 _M_ARENA_MAX = -8  # malloc.h (glibc)
-_MADV_DONTNEED = 4  # asm-generic/mman-common.h
-_SMAPS = Path("/proc/self/smaps")
+_PT_LOAD, _PF_W = 1, 2  # elf.h
+
+
+class _Segment(ctypes.Structure):
+    """Elf64_Phdr (elf(5)); what runs guests has 64 bits."""
+
+    _fields_ = (
+        ("type", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("offset", ctypes.c_uint64),
+        ("address", ctypes.c_uint64),
+        ("physical_address", ctypes.c_uint64),
+        ("file_size", ctypes.c_uint64),
+        ("memory_size", ctypes.c_uint64),
+        ("alignment", ctypes.c_uint64),
+    )
+
+
+class _Object(ctypes.Structure):
+    """The beginning of struct dl_phdr_info (dl_iterate_phdr(3))."""
+
+    _fields_ = (
+        ("base", ctypes.c_uint64),
+        ("name", ctypes.c_char_p),
+        ("segments", ctypes.POINTER(_Segment)),
+        ("segment_count", ctypes.c_uint16),
+    )
 
 
 def use_one_arena() -> None:
@@ -26,37 +50,43 @@ def use_one_arena() -> None:
 
 
 def give_back() -> None:
-    """Collect what is garbage, let go of the files' pages, and return free memory to the kernel (malloc_trim(3)).
+    """Collect what is garbage, return free memory to the kernel (malloc_trim(3)), and let go of program code.
 
     Call once the guest runs.
     """
     gc.collect()
     gc.freeze()
-    libc = ctypes.CDLL(None)
-    with suppress(OSError), _SMAPS.open() as smaps:
-        for start, length in file_pages(smaps):
-            # What fails leaves the pages where they are.
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), _MADV_DONTNEED)
-    trim = getattr(libc, "malloc_trim", None)
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
+    # Where no callback can be made for C, the code stays.
+    with suppress(MemoryError, OSError, AttributeError):
+        let_go_of_code()
 
 
-def file_pages(smaps: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """List where pages of files are mapped that nobody has written to: start and length in bytes (proc(5), smaps).
+def let_go_of_code() -> None:
+    """Unmap the pages of the program's and its libraries' files; they come back from the page cache as they are used.
 
-    Two thirds of what a launcher has resident is program code, most of it libvirt's and its libraries' for the start.
-    Such pages come back from the page cache as they are used (madvise(2)). What was written to a mapping, such as
-    addresses by the dynamic linker before it was made read-only, is anonymous memory, and would be lost.
+    They are two thirds of what a launcher has resident, most of it libvirt's and its libraries' for the start. These
+    are the segments that a file says nobody writes to: of others some pages differ from the file's, such as addresses
+    filled in by the dynamic linker, and would be lost (madvise(2), MADV_DONTNEED).
     """
-    start = length = 0
-    for line in smaps:
-        field, _, value = line.partition(" ")
-        if field == "Anonymous:":
-            if length and value.split() == ["0", "kB"]:
-                yield start, length
-        elif not field.endswith(":"):
-            permissions, _offset, _device, _inode, *names = value.split(maxsplit=4)
-            begin, end = (int(address, 16) for address in field.split("-"))
-            is_clean = permissions[1] == "-" and permissions[3] == "p" and bool(names) and names[0].startswith("/")
-            start, length = begin, end - begin if is_clean else 0
+    # Python's lock is kept, and within the callback the linker's: no library comes or goes meanwhile, and nobody who
+    # has the one waits for the other.
+    libc = ctypes.PyDLL(None)
+
+    def unmap(info: ctypes._Pointer[_Object], _size: int, _data: int | None) -> int:
+        code = info.contents
+        # The program itself has no name, the kernel's own code no path.
+        if not code.name or code.name.startswith(b"/"):
+            for segment in code.segments[: code.segment_count]:
+                if segment.type == _PT_LOAD and not segment.flags & _PF_W:
+                    start = code.base + segment.address
+                    inside = start % mmap.PAGESIZE
+                    length = ctypes.c_size_t(segment.memory_size + inside)
+                    # What fails leaves the pages where they are.
+                    libc.madvise(ctypes.c_void_p(start - inside), length, mmap.MADV_DONTNEED)
+        return 0
+
+    callback = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.POINTER(_Object), ctypes.c_size_t, ctypes.c_void_p)
+    libc.dl_iterate_phdr(callback(unmap), None)
