@@ -118,6 +118,13 @@ def assert_unprivileged(qemu: int, *, bounded_by: str) -> None:
     assert status["NoNewPrivs"].strip() == "1"
 
 
+def assert_lean(launcher: int) -> None:
+    """Hold the launcher to the memory that it may have (DESIGN), and to having let go of what only the start needed."""
+    kibibytes = {name: int(value.split()[0]) for name, value in status_of(launcher).items() if "Rss" in name}
+    assert kibibytes["VmRSS"] <= 40 * 1024, kibibytes
+    assert kibibytes["RssFile"] <= 16 * 1024, kibibytes
+
+
 def test_a_pinned_guest_runs_without_any_privilege_and_ends_in_order_when_podman_stops_it(
     podman: Podman, folder: Path
 ) -> None:
@@ -129,6 +136,7 @@ def test_a_pinned_guest_runs_without_any_privilege_and_ends_in_order_when_podman
         container.wait_for(READY)
         assert_pinned(container.qemu(), CPUS)
         assert_unprivileged(container.qemu(), bounded_by=_NONE)
+        assert_lean(int(status_of(container.qemu())["PPid"]))
         assert container.stop(GRACE_S + 30) == 0, container.output()
     assert message.read_text() == "exit status 0: the guest powered off"
 
