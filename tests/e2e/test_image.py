@@ -120,9 +120,10 @@ def assert_unprivileged(qemu: int, *, bounded_by: str) -> None:
 
 def assert_lean(launcher: int) -> None:
     """Hold the launcher to the memory that it may have (DESIGN), and to having let go of what only the start needed."""
-    kibibytes = {name: int(value.split()[0]) for name, value in status_of(launcher).items() if "Rss" in name}
-    assert kibibytes["VmRSS"] <= 40 * 1024, kibibytes
-    assert kibibytes["RssFile"] <= 16 * 1024, kibibytes
+    status = status_of(launcher)
+    resident, of_files = (int(status[name].split()[0]) for name in ("VmRSS", "RssFile"))
+    assert resident <= 40 * 1024
+    assert of_files <= 16 * 1024
 
 
 def test_a_pinned_guest_runs_without_any_privilege_and_ends_in_order_when_podman_stops_it(
