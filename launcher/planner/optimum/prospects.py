@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from launcher.planner.optimum.choices import Choices
 from launcher.planner.optimum.outlook import Menus, Outlook, crossings_of
 from launcher.planner.optimum.states import Item, State
 
@@ -17,39 +18,37 @@ _TWO_THIRDS = 2 / 3
 class Prospects:
     """What is known without a search of items: each one's crossings in a group without waste, and what may be saved."""
 
-    def __init__(
-        self, items: Sequence[Item], size: int, *, extra: int, odd: int, part: int, slack: int, menus: Menus
-    ) -> None:
+    def __init__(self, items: Sequence[Item], size: int, *, extra: int, part: int, slack: int, menus: Menus) -> None:
         """Weigh the items for guest sockets of `size` CPUs and so many CPUs that may stay without a vCPU.
 
-        Groups may have `extra` CPUs beyond those of their items, each item `odd` of them. `part` are the CPUs of which
+        Groups may have `extra` CPUs beyond those of their items: then nothing is weighed. `part` are the CPUs of which
         nodes give a multiple to groups of several, 0 where whole nodes are the items.
         """
         self.items, self.size, self.extra, self.part = items, size, extra, part
         # Where caches span several items, only the number of items is estimated.
         self.spanning = len({item.cache for item in items}) < len(items)
+        self.choices: Choices | None = None
         self.outlook: Outlook | None = None
         self._menus = menus
         self._outlooks: dict[int, Outlook | None] = {}
         base, savings = list[float](), list[tuple[float, int, float, float]]()
         highs = sorted((item.high for item in self.items), reverse=True)
-        rests, with_odd = Counter(high % self.size for high in highs), [high + odd for high in highs]
+        rests = Counter([high % size for high in highs])
         for item in self.items:
-            count = _least_size(item.high + odd, with_odd, self.size)
+            count = _least_size(item.high, highs, size)
             share = (max(3, count) - 1) / max(3, count)
-            alone = self._waste(item.high, odd) if item.high + odd >= self.size else None if item.low else item.high
-            own = item.high % self.size
+            own = item.high % size
+            alone = own if item.high >= size else None if item.low else item.high
             others = [rest for rest in rests if rest != own or rests[rest] > 1] if count <= 2 else []
-            paired = min((self._waste(own + rest, 2 * odd) for rest in others), default=None)
+            paired = min([(own + rest) % size for rest in others], default=None)
             for saved, waste in _steps(share, alone, paired, slack):
                 savings.append((saved / waste if waste > 0 else 1e18, item.number, saved, max(waste, 0.0)))
             base.append(share)
         self._base = base
+        bounds = self._by_choice, self._by_size, self._by_weight
+        self._bounds = () if self.spanning else bounds[:2] if extra else bounds
         # What is saved for a CPU that stays without a vCPU, the item, what is saved in all, and those CPUs.
         self._savings = sorted(savings, reverse=True)
-
-    def _waste(self, cpus: int, odd: int) -> int:
-        return 0 if -cpus % self.size <= min(odd, self.extra) else cpus % self.size
 
     def aim(self, slack: int, nodes: int) -> None:
         """Look node by node, for so many nodes crossed; the outlook is the same whatever else is crossed."""
@@ -60,23 +59,28 @@ class Prospects:
 
     def allow(self, state: State) -> bool:
         """Tell whether so few items and crossings as the state still has may be enough for the rest."""
-        if (self.part and self._nodes(state) > state.nodes) or _fewest(state) > state.items:
+        if state.items < len(state.rest) and _fewest(state) > state.items:
             return False
-        if self.least(state) > state.crossings:
+        if any(bound(state) > state.crossings for bound in self._bounds) or (
+            self.part and self._nodes(state) > state.nodes
+        ):
             return False
         return self.outlook is None or self.outlook.crossings(state.rest, state.slack, state.nodes) <= state.crossings
 
     def least(self, state: State) -> int:
         """Return a number of crossings below which nothing need be searched from this state on."""
-        if self.spanning:
-            return 0
-        need = sum(item.high for item in state.rest) - state.slack
-        groups = max(0, (need + self.extra) // self.size)
-        return max(_fewest(state) - groups, self._by_weight(state))
+        return max((bound(state) for bound in self._bounds), default=0)
+
+    def _by_choice(self, state: State) -> int:
+        return len(state.rest) - self.choices.most([item.number for item in state.rest]) if self.choices else 0
+
+    def _by_size(self, state: State) -> int:
+        need = sum([item.high for item in state.rest]) - state.slack
+        return _fewest(state) - max(0, (need + self.extra) // self.size)
 
     def _by_weight(self, state: State) -> int:
         inside = {item.number for item in state.rest}
-        total, left = sum(self._base[item] for item in inside), float(max(0, state.slack))
+        total, left = sum([self._base[item] for item in inside]), float(max(0, state.slack))
         for _, item, saved, waste in self._savings:
             if item in inside:
                 if waste > left:
@@ -113,12 +117,12 @@ class Prospects:
 
 def _fewest(state: State) -> int:
     """Count how many of the items are used at least."""
-    return fewest(state.rest, sum(item.high for item in state.rest) - state.slack)
+    return fewest(state.rest, sum([item.high for item in state.rest]) - state.slack)
 
 
 def fewest(items: Iterable[Item], cpus: int) -> int:
     """Count how many of the items, the largest ones, have so many CPUs together."""
-    return _least_size(0, sorted((item.high for item in items), reverse=True), cpus, count=0)
+    return _least_size(0, sorted([item.high for item in items], reverse=True), cpus, count=0)
 
 
 def _least_size(total: int, highs: Sequence[int], enough: int, count: int = 1) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from launcher.planner.optimum.choices import Choices
 from launcher.planner.optimum.groups import Group, Market, Settled
 from launcher.planner.optimum.offers import AWAY, FIELD
 from launcher.planner.optimum.prospects import Prospects
@@ -57,21 +58,21 @@ class Search:
         self.extra, self.part, self.surplus = extra, part, surplus or {}
         self.merit, self.good, self.most_leaves = _merit, 0, _LEAVES
         self.best: Settled | None = None
+        self._best_merit = 0
         self.leaves, self.failed = 0, set[object]()
         self._is_part, self._whole = is_part, list[Settled | None]()
-        self.prospects = Prospects(
-            self.items,
-            market.socket,
-            extra=extra,
-            odd=market.topology.threads - 1 if extra else 0,
-            part=part,
-            slack=max(0, self._first_state(Goal(0, 0)).slack),
-            menus=market.menus,
-        )
+        self._start = self._first_state()
+        slack = max(0, self._start.slack)
+        self.prospects = Prospects(self.items, market.socket, extra=extra, part=part, slack=slack, menus=market.menus)
 
     def least(self) -> int:
         """Return a number of crossings below which nothing need be searched."""
-        return self.prospects.least(self._first_state(Goal(0, 0)))
+        state = self._start
+        if not self.part:
+            # Where guest cores lie across nodes, no more CPUs stay without a vCPU than there are too many.
+            cpus = [item.high + item.extra if self.extra else item.high for item in self.items]
+            self.prospects.choices = Choices(cpus, self.market.socket, state.raw if self.extra else state.slack)
+        return self.prospects.least(state)
 
     def as_one_group(self) -> Settled | None:
         """Settle everything as one group, and let nothing be dearer from now on; None where it cannot be one."""
@@ -84,7 +85,7 @@ class Search:
 
     def within(self, goal: Goal) -> Settled | None:
         """Find groups that cross no more than wanted; None where there are none. Raises TooLong."""
-        state = self._first_state(goal)
+        state = self._start._replace(crossings=goal.crossings, nodes=goal.nodes, items=goal.items)
         self.best, self.leaves = None, 0
         self.failed.clear()
         self.prospects.aim(state.slack, goal.nodes)
@@ -92,29 +93,29 @@ class Search:
             self._extend(state, ())
         return self.best
 
-    def _first_state(self, goal: Goal) -> State:
-        high, vcpus = sum(item.high for item in self.items), self.market.topology.vcpus
+    def _first_state(self) -> State:
+        high, vcpus = sum([item.high for item in self.items]), self.market.topology.vcpus
         return State(
             rest=tuple(self.items),
-            crossings=goal.crossings,
-            nodes=goal.nodes,
+            crossings=0,
+            nodes=0,
             slack=high + self.extra - vcpus,
-            excess=vcpus - sum(item.low for item in self.items),
-            items=goal.items,
+            excess=vcpus - sum([item.low for item in self.items]),
+            items=0,
             extra=self.extra,
-            raw=high + sum(item.extra for item in self.items) - vcpus,
+            raw=high + sum([item.extra for item in self.items]) - vcpus,
             surplus=tuple((node, cpus) for node, cpus in self.surplus.items() if cpus),
         )
 
     def _extend(self, state: State, groups: tuple[Group, ...]) -> bool:
         """Divide the rest; tell whether a division was found that needs no better."""
         self.market.effort.spend(_STEP)
-        rest = sum(item.high for item in state.rest)
+        rest = sum([item.high for item in state.rest])
         if rest <= state.slack - state.extra and not any(item.low for item in state.rest):
             return self._leaf(groups)
         if not self.prospects.allow(state):
             return False
-        key = tuple(item.number for item in state.rest), state[1:]
+        key = tuple([item.number for item in state.rest]), state[1:]
         if key in self.failed:
             return False
         before = self.leaves
@@ -130,9 +131,10 @@ class Search:
         self.market.effort.spend(_STEP)
         may_be = bool(groups) and not (self._is_part and self.as_one_group() is None)
         settled = self.market.settle([self._areas_of(group) for group in groups]) if may_be else None
-        if settled is not None and (self.best is None or self.merit(settled) < self.merit(self.best)):
-            self.best = settled
-        return self.best is not None and (self.merit(self.best) <= self.good or self.leaves >= self.most_leaves)
+        merit = self._best_merit if settled is None else self.merit(settled)
+        if settled is not None and (self.best is None or merit < self._best_merit):
+            self.best, self._best_merit = settled, merit
+        return self.best is not None and (self._best_merit <= self.good or self.leaves >= self.most_leaves)
 
     def _areas_of(self, group: Iterable[int]) -> Group:
         return tuple(sorted(index for member in group for index in self.members[member]))
@@ -158,13 +160,13 @@ class Search:
     def _taken(self, state: State, items: Collection[Item], nodes: set[int], sockets: int) -> Iterator[_Step]:
         """Give so many guest sockets, or none, to items of these nodes, where what they leave over may be idle."""
         numbers = {item.number for item in items}
-        over = sum(item.high for item in items) - sockets * self.market.socket
-        waste, raw = max(0, over), state.raw - over - sum(item.extra for item in items)
+        over = sum([item.high for item in items]) - sockets * self.market.socket
+        waste, raw = max(0, over), state.raw - over - sum([item.extra for item in items])
         beyond_cap = nodes <= self.market.caps.full and waste > state.surplus_of(nodes)
         if raw < 0 or waste > state.slack or beyond_cap:
             return
         after = state._replace(
-            rest=tuple(item for item in state.rest if item.number not in numbers),
+            rest=tuple([item for item in state.rest if item.number not in numbers]),
             slack=state.slack - waste,
             extra=state.extra - max(0, -over),
             raw=raw,
