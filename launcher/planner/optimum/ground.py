@@ -52,8 +52,7 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def effort(self, steps: int) -> Effort:
         """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
-        cpus = sum(area.cpu_count for area in self.areas)
-        is_exact = cpus == self.topology.vcpus + self.market.housekeeping
+        is_exact = sum(self.market.cpus) == self.topology.vcpus + self.market.housekeeping
         share = -(-self.topology.vcpus // _LARGE) - 1
         return Effort(steps=steps // ((3 if is_exact else 1) * share) if share else steps)
 

@@ -39,6 +39,7 @@ class Market(Struct):
 
     offers: Sequence[Sequence[Offer]]
     nodes: Sequence[int]
+    cpus: Sequence[int]
     topology: Topology
     housekeeping: int
     areas: Sequence[int]
@@ -81,17 +82,23 @@ class Market(Struct):
             by_node.setdefault(self.nodes[area], []).append(area)
         parts = tuple(tuple(members) for members in by_node.values())
         total = self._of_node(parts[0]) if len(parts) == 1 else self._once(self._across, parts)
-        size = self.socket
-        return [
-            offer._replace(low=-(-offer.low // size), high=offer.high // size)
-            for offer in total
-            if offer.high // size >= max(1, -(-offer.low // size))
-        ]
+        size, used, found = self.socket, self._used(areas), []
+        for housekeeping, low, high, price, dislike, chosen in total:
+            least, most = -(-low // size), high // size
+            if most >= max(1, least) and housekeeping + most * size >= used:
+                link = Link(Pick(areas, least, most), chosen)
+                found.append(Offer(housekeeping, least, most, price, dislike, link))
+        return found
+
+    def _used(self, areas: Group) -> int:
+        """Count the CPUs of these areas that threads need if all others are used."""
+        others = sum([self.cpus[area] for area in self.areas]) - sum([self.cpus[area] for area in areas])
+        return self.topology.vcpus + self.housekeeping - others
 
     def _across(self, parts: tuple[Group, ...]) -> list[Offer]:
         """Add up what several nodes offer to sockets that they share."""
         if len(parts) == 1:
-            return self._whole_cores(self._of_node(parts[0]))
+            return self._whole_cores(self._of_node(parts[0]), self._used(parts[0]))
         before, last = self._once(self._across, parts[:-1]), self._once(self._across, parts[-1:])
         return joined(before, last, self.limits, self.effort)
 
@@ -112,7 +119,7 @@ class Market(Struct):
         limited = [offer._replace(low=max(low, offer.low), high=self.caps.limit(node, offer.high)) for offer in offers]
         return undominated(offer for offer in limited if offer.low <= offer.high)
 
-    def _whole_cores(self, offers: Iterable[Offer]) -> list[Offer]:
+    def _whole_cores(self, offers: Iterable[Offer], used: int) -> list[Offer]:
         """Let a node that shares sockets with others give whole guest cores, or more at the price of term 1."""
         threads = self.topology.threads
         if threads == 1:
@@ -122,7 +129,7 @@ class Market(Struct):
             rest = offer.high % threads
             for extra in range(rest + 1):
                 high, price = offer.high - rest + extra, offer.price + (extra << (3 * FIELD))
-                if high >= offer.low and price <= self.price:
+                if high >= offer.low and price <= self.price and offer.housekeeping + high >= used:
                     rounded.append(offer._replace(high=high, price=price))
         return undominated(rounded)
 
@@ -150,13 +157,9 @@ class Market(Struct):
         total = self.idle([area for area in self.areas if area not in used])
         sockets = self.topology.sockets
         for group in groups:
-            own = [
-                offer._replace(chosen=Link(Pick(group, offer.low, offer.high), offer.chosen))
-                for offer in self.group(group)
-            ]
             # All of the housekeeping has to be there with the last one.
             least = self.housekeeping if group is groups[-1] else 0
-            total = joined(total, own, self.limits._replace(enough=sockets, least=least), self.effort)
+            total = joined(total, self.group(group), self.limits._replace(enough=sockets, least=least), self.effort)
         best = min(self.fitting(total), key=lambda offer: (offer.price, offer.dislike), default=None)
         return None if best is None else self._settled(groups, best)
 

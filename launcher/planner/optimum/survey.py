@@ -46,6 +46,7 @@ def survey(areas: Sequence[Area], topology: Topology, housekeeping: int, most: M
         market = Market(
             offers=[without_areas(own) for own in offers],
             nodes=[area.node for area in areas],
+            cpus=[area.cpu_count for area in areas],
             topology=topology,
             housekeeping=housekeeping,
             areas=everything,
@@ -139,14 +140,16 @@ def with_dislikes(ground: Ground, rough: Settled) -> Ground:
             load[ground.areas[index].node] += 1000 * sockets * ground.market.socket * ground.high[index] // total
     most = max(load.values())
 
-    def weighed(offer: Offer, position: int) -> Offer:
+    def weighed(own: Sequence[Offer], position: int) -> list[Offer]:
         node = ground.areas[position].node
         is_away = load[node] < most and ground.caps.most.get(node) != 0
-        reserved = offer.housekeeping * (is_away << AWAY | (len(ground.areas) - position) << FIELD)
-        return offer._replace(dislike=reserved + (position if offer.price & 1 else 0))
+        weight = is_away << AWAY | (len(ground.areas) - position) << FIELD
+        return [
+            Offer(cpus, low, high, price, cpus * weight + (position if price & 1 else 0), chosen)
+            for cpus, low, high, price, _, chosen in own
+        ]
 
     def in_market(market: Market) -> Market:
-        offers = [[weighed(offer, position) for offer in own] for position, own in enumerate(market.offers)]
-        return market.with_fields(offers=offers)
+        return market.with_fields(offers=[weighed(own, position) for position, own in enumerate(market.offers)])
 
     return replace(ground, market=in_market(ground.market), plain=in_market(ground.plain))
