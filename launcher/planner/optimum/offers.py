@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
+from operator import add, itemgetter
 from typing import NamedTuple, TypeVar
 
 from launcher.planner.optimum.states import Effort
@@ -22,6 +22,10 @@ AWAY = 2 * FIELD
 
 # Sums of two offers that count as one step.
 _PAIRS = 4
+# Lists of more offers than this are added up as rows where they are.
+_FEW = 4
+# The bits of a dislike at most.
+_DISLIKE = 64
 
 
 class Pick(NamedTuple):
@@ -135,27 +139,50 @@ def joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits, effort:
     """Add up two lists of offers within the limits."""
     most, price, enough, least = limits
     effort.spend(len(one) * len(other) // _PAIRS)
-    found: dict[tuple[int, int, int], tuple[int, int, Offer, Offer]] = {}
-    for first in one:
-        h, low, high, cost, dislike, _ = first
+    if len(one) > _FEW < len(other) and one[0].high + other[0].high <= enough and _step(one) == _step(other) > 0:
+        return list(_rows_joined(one, other, limits))
+    found: dict[tuple[int, int, int], tuple[int, int, Link | None, Link | None]] = {}
+    for h, low, high, cost, dislike, chosen in one:
         start = bisect_left(other, least - h, key=itemgetter(0)) if least > h else 0
-        for second in other[start:]:
-            more, further_low, further_high, further_cost, further_dislike, _ = second
+        for more, further_low, further_high, further_cost, further_dislike, also in other[start:] if start else other:
             if h + more > most:
                 break
             dear = cost + further_cost
             if dear <= price:
-                total = high + further_high
+                total, liked = high + further_high, dislike + further_dislike
                 key = h + more, low + further_low, min(enough, total)
-                liked = dislike + further_dislike
                 before = found.get(key)
                 if before is None or dear < before[0] or (dear == before[0] and liked < before[1]):
-                    found[key] = dear, liked, first, second
-    sums = [(*key, dear, liked, (first, second)) for key, (dear, liked, first, second) in found.items()]
+                    found[key] = dear, liked, chosen, also
+    sums = [(*key, dear, liked, links) for key, (dear, liked, *links) in found.items()]
     return [
-        Offer(h, low, high, dear, liked, Link(None, first.chosen, second.chosen))
-        for h, low, high, dear, liked, (first, second) in (undominated(sums) if len(sums) > 1 else sums)
+        Offer(h, low, high, dear, liked, Link(None, *links))
+        for h, low, high, dear, liked, links in (undominated(sums) if len(sums) > 1 else sums)
     ]
+
+
+def _step(offers: Sequence[Offer]) -> int:
+    """Return by how many CPUs each offer moves from vCPUs to housekeeping, at whatever price; 0 where they do more."""
+    h, low, high, *_ = offers[0]
+    step = offers[1].housekeeping - h
+    is_row = all(own[:3] == (h + step * i, low, high - step * i) for i, own in enumerate(offers))
+    return step if is_row else 0
+
+
+def _rows_joined(one: Sequence[Offer], other: Sequence[Offer], limits: Limits) -> Iterator[Offer]:
+    """Add up two such rows: the cheapest of those that have as much housekeeping."""
+    h, low, high = (own + more for own, more in zip(one[0][:3], other[0][:3], strict=True))
+    step, last = one[1].housekeeping - one[0].housekeeping, len(other) - 1
+    costs, others = ([(offer.price << _DISLIKE) + offer.dislike for offer in own] for own in (one, other[::-1]))
+    for i in range(max(0, -((h - limits.least) // step)), min(len(one) + last, (limits.housekeeping - h) // step + 1)):
+        start = max(0, i - last)
+        sums = list(map(add, costs[start : i + 1], others[last - i + start :]))
+        cost = min(sums)
+        at = start + sums.index(cost)
+        price, dislike = divmod(cost, 1 << _DISLIKE)
+        if price <= limits.price:
+            link = Link(None, one[at].chosen, other[i - at].chosen)
+            yield Offer(h + step * i, low, high - step * i, price, dislike, link)
 
 
 def without_areas(offers: Iterable[Offer]) -> list[Offer]:
