@@ -13,19 +13,18 @@ from launcher.vmi.guest import Guest
 
 
 class Setting(Struct, frozen=True, kw_only=True):
-    """The guest, the host and the cpuset, the CPUs of it that are online, ascending, whose they are, and the demand."""
+    """The guest, the host and the cpuset, the CPUs of it that are online, ascending, whose they are, and the demand.
+
+    `own` are the usable CPUs that are the guest's own.
+    """
 
     guest: Guest
     host: Host
     allowed: AllowedCPUs
     usable: tuple[CPU, ...]
+    own: tuple[CPU, ...]
     ownership: Ownership
     demand: CPUDemand
-
-    @property
-    def own(self) -> tuple[CPU, ...]:
-        """The usable CPUs that are the guest's own."""
-        return tuple(cpu for cpu in self.usable if cpu.cpu in self.ownership.own)
 
     @property
     def cpuset(self) -> CPUSet:
@@ -59,4 +58,5 @@ def setting_of(guest: Guest, host: Host, allowed: AllowedCPUs, *, has_changed: b
         raise HostError(f"{allowed.source}: none of the CPUs {allowed.cpus} is online, online are {host.online}")
     ownership = ownership_of(allowed, has_changed=has_changed)
     demand = demand_over(guest, ownership.common)
-    return Setting(guest=guest, host=host, allowed=allowed, usable=usable, ownership=ownership, demand=demand)
+    own = tuple(cpu for cpu in usable if cpu.cpu in ownership.own)
+    return Setting(guest=guest, host=host, allowed=allowed, usable=usable, own=own, ownership=ownership, demand=demand)

@@ -59,10 +59,11 @@ def _together(
     best: Settled, some: Collection[int], nodes: Collection[int], ground: Ground, effort: Effort, *, most: int = _AREAS
 ) -> Settled | None:
     chosen = [best.groups[index] for index in some]
-    crossed = ground.crossed(group for group, _ in chosen)
+    held = sum([ground.areas[area].node in nodes for group, _ in chosen for area in group])
+    crossed = 0 if effort.steps <= 0 or held > most else ground.crossed(group for group, _ in chosen)
     others = [group for index, (group, _) in enumerate(best.groups) if index not in some]
-    areas = ground.areas_on(nodes, others)
-    if effort.steps <= 0 or not crossed or len(areas) > most:
+    areas = ground.areas_on(nodes, others) if crossed else ()
+    if not crossed or len(areas) > most:
         return None
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)

@@ -21,7 +21,7 @@ from launcher.planner.optimum.states import Item
 _MOST_ITEMS = 5
 # Prices that are tried for a CPU without a vCPU and for a part of a group, in halves of a crossing; the best are kept.
 _CPU_PRICES = (0.0, 0.07, 0.12, 0.2, 0.25, 0.33, 0.4, 0.5, 0.67, 0.8, 1.0, 1.5, 2.0)
-_PART_PRICES = (0.0, 0.33, 0.5, 0.67, 1.0)
+_PRICES = tuple(product(_CPU_PRICES, (0.0, 0.33, 0.5, 0.67, 1.0)))
 _KEPT = 3
 
 
@@ -37,8 +37,8 @@ class Way(NamedTuple):
     halves: int
 
 
-# The menus of nodes, by what tells their items apart: whether one must be used, and its CPUs.
-Menus = dict[tuple[tuple[bool, int], ...], list[Way]]
+# What nodes cost at each of the prices, by what tells their items apart: whether one must be used, and its CPUs.
+Menus = dict[tuple[tuple[bool, int], ...], list[float]]
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -63,26 +63,27 @@ class Outlook(Struct, frozen=True, kw_only=True):
             members.setdefault(item.node, []).append(item)
         if len(members) < 2 or max(len(own) for own in members.values()) > _MOST_ITEMS:
             return None
-        menus = {}
+        costs = {}
         for node, own in members.items():
-            shape = tuple((item.low > 0, item.high) for item in own)
+            shape = tuple([(item.low > 0, item.high) for item in own])
             if shape not in known:
-                known[shape] = undominated(ways(own, socket, threads))
-            menus[node] = known[shape]
-        all_prices = product(_CPU_PRICES, _PART_PRICES)
-        rated = sorted((_weighed(menus, prices, slack, nodes) for prices in all_prices), key=lambda one: -one[0])
+                known[shape] = _costs(undominated(ways(own, socket, threads)))
+            costs[node] = known[shape]
+        sums = list(map(sum, zip(*costs.values(), strict=True)))
+        halves = [total - cpu * slack - part * 2 * nodes for total, (cpu, part) in zip(sums, _PRICES, strict=True)]
+        best = sorted(range(len(_PRICES)), key=halves.__getitem__, reverse=True)[:_KEPT]
         return Outlook(
-            prices=[prices for _, prices, _ in rated[:_KEPT]],
-            costs=[costs for _, _, costs in rated[:_KEPT]],
+            prices=[_PRICES[index] for index in best],
+            costs=[{node: own[index] for node, own in costs.items()} for index in best],
             items={node: len(own) for node, own in members.items()},
         )
 
     def crossings(self, items: Iterable[Item], slack: int, nodes: int) -> int:
         """Return the least crossings of those nodes that are whole among the items."""
-        counts = Counter(item.node for item in items)
+        counts = Counter([item.node for item in items])
         whole = [node for node, count in counts.items() if count == self.items[node]]
         halves = max(
-            sum(costs[node] for node in whole) - cpu * slack - part * 2 * nodes
+            sum([costs[node] for node in whole]) - cpu * slack - part * 2 * nodes
             for (cpu, part), costs in zip(self.prices, self.costs, strict=True)
         )
         return crossings_of(halves / 2)
@@ -93,14 +94,9 @@ def crossings_of(least: float) -> int:
     return max(0, ceil(least - _ROUNDING))
 
 
-def _weighed(
-    menus: Mapping[int, Sequence[Way]], prices: tuple[float, float], slack: int, nodes: int
-) -> tuple[float, tuple[float, float], Mapping[int, float]]:
-    cpu, part = prices
-    costs = {
-        node: min([halves + cpu * idle + part * parts for idle, parts, halves in menu]) for node, menu in menus.items()
-    }
-    return sum(costs.values()) - cpu * slack - part * 2 * nodes, prices, costs
+def _costs(menu: Iterable[Way]) -> list[float]:
+    """Return what a node costs at each of the prices."""
+    return [min([halves + cpu * idle + part * parts for idle, parts, halves in menu]) for cpu, part in _PRICES]
 
 
 def ways(items: Sequence[Item], socket: int, threads: int) -> Iterator[Way]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
-from operator import add
 from typing import NamedTuple
 
 # Up to so many housekeeping CPUs every way to take them of cores of one kind is listed, beyond it those which take
@@ -104,24 +103,22 @@ def _sums(one: Reservations, other: Reservations, most: int) -> Iterator[Reserva
     for taken, same in one.items():
         for cpus, others in other.items():
             if taken + cpus <= most:
-                for second in others:
-                    for first in same:
-                        stock = Stock(*map(add, first.stock, second.stock))
-                        yield Reservation(taken + cpus, first.takes + second.takes, stock)
+                for _, more, (whole, beside, loose, loose_beside) in others:
+                    for _, takes, own in same:
+                        stock = Stock(own[0] + whole, own[1] + beside, own[2] + loose, own[3] + loose_beside)
+                        yield Reservation(taken + cpus, takes + more, stock)
 
 
 def _of_kind(free: int, count: int, threads: int, most: int) -> Iterator[Reservation]:
     sizes = free if most <= _ALL_TAKES else 2 if free <= _SMALL_CORE else 1
     for takes in _takes(free, free, count, most, sizes):
-        quiet = count - sum(take.cores for take in takes)
-        left = [(take.cores, *divmod(free - take.cpus, threads)) for take in takes]
-        stock = Stock(
-            whole=quiet * (free // threads),
-            loose=quiet * (free % threads),
-            whole_beside=sum(cores * places for cores, places, _ in left),
-            loose_beside=sum(cores * cpus for cores, _, cpus in left),
-        )
-        yield Reservation(sum(take.cores * take.cpus for take in takes), takes, stock)
+        taken, quiet, beside, loose = 0, count, 0, 0
+        for _, cpus, cores in takes:
+            places, rest = divmod(free - cpus, threads)
+            taken, quiet = taken + cores * cpus, quiet - cores
+            beside, loose = beside + cores * places, loose + cores * rest
+        stock = Stock(quiet * (free // threads), beside, quiet * (free % threads), loose)
+        yield Reservation(taken, takes, stock)
 
 
 def _takes(free: int, cpus: int, cores: int, most: int, sizes: int) -> Iterator[tuple[Take, ...]]:

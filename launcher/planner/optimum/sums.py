@@ -63,24 +63,26 @@ class Sums:
 
     def _extend(self, first: int, count: int, nodes: int, taken: _Taken) -> Iterator[tuple[Item, ...]]:
         """Take so many items more, from this one on, that are on so many nodes more."""
-        if not count:
-            if not nodes and taken.may_open >= self._is_open(taken):
-                yield taken.items
-            return
         size, good, pool = self.wanted.size, self.good, self.pool
         reach = self.reach[count - 1]
         self.effort.spend(len(pool) - first)
-        before = None
+        kind = node = None
         for i in range(first, len(pool) - count + 1):
             item = pool[i]
-            is_same, before = before == (item.kind, item.node), (item.kind, item.node)
-            total = (taken.total + item.high) % size
-            if is_same or not reach[i + 1] & good >> total:
+            if item.kind == kind and item.node == node:
                 continue
-            more = item.node not in taken.nodes
-            further = self._with(taken, item, total) if more <= nodes <= count else None
-            if further is not None:
+            kind, node = item.kind, item.node
+            total = (taken.total + item.high) % size
+            more = node not in taken.nodes
+            if not more <= nodes <= count or not reach[i + 1] & good >> total:
+                continue
+            further = self._with(taken, item, total)
+            if further is None:
+                continue
+            if count > 1:
                 yield from self._extend(i + 1, count - 1, nodes - more, further)
+            elif nodes == more and further.may_open >= self._is_open(further):
+                yield further.items
 
     def _with(self, taken: _Taken, item: Item, total: int) -> _Taken | None:
         """Take one item more; None where its node comes too early, or the node before is left open and may not be."""
