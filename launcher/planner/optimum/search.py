@@ -65,10 +65,10 @@ class Search:
         slack = max(0, self._start.slack)
         self.prospects = Prospects(self.items, market.socket, extra=extra, part=part, slack=slack, menus=market.menus)
 
-    def least(self) -> int:
-        """Return a number of crossings below which nothing need be searched."""
+    def least(self, *, by_choices: bool = False) -> int:
+        """Return a number of crossings below which nothing need be searched, of whole nodes by all their choices."""
         state = self._start
-        if not self.part:
+        if by_choices:
             # Where guest cores lie across nodes, no more CPUs stay without a vCPU than there are too many.
             cpus = [item.high + item.extra if self.extra else item.high for item in self.items]
             self.prospects.choices = Choices(cpus, self.market.socket, state.raw if self.extra else state.slack)
