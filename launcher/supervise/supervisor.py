@@ -33,6 +33,7 @@ from launcher.supervise.cpuset_watch import CpusetWatch
 from launcher.supervise.device_watch import LOOK_INTERVAL_S as DEVICE_INTERVAL_S
 from launcher.supervise.device_watch import DeviceWatch
 from launcher.supervise.errands import Errands
+from launcher.supervise.giveback import give_back
 from launcher.supervise.greeter import Greeter
 from launcher.supervise.lifecycle import (
     Action,
@@ -56,7 +57,6 @@ from launcher.supervise.pinning_watch import REPAIR_S, PinningWatch
 from launcher.supervise.recorder import Recorder
 from launcher.supervise.roles import ObservedThread
 from launcher.supervise.snapshot import Snapshot
-from launcher.supervise.thrift import give_back
 from launcher.supervise.throttle import Throttle
 
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import msgspec
 _PROGRAM = """
 import json, ssl, sys, threading
 import libvirt, lxml.etree
-from launcher.supervise.thrift import give_back
+from launcher.supervise.giveback import give_back
 
 def memory():
     status = dict(line.split(":") for line in open("/proc/self/status").read().splitlines())
