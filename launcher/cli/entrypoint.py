@@ -22,15 +22,13 @@ from launcher.observe.logs import LogFormat, configure_logging, dropped_notice
 from launcher.observe.outlet import STDERR, take_over_streams
 from launcher.signals import StopSignals, ignore_signals
 from launcher.supervise.children import ChildReaper
-from launcher.supervise.lifecycle import Event, Outcome, StopRequested
+from launcher.supervise.lifecycle import Events, Outcome, StopRequested
 from launcher.supervise.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
 _log = logging.getLogger(__name__)
-
-Events = queue.SimpleQueue[Event]
 
 
 def run_guest(options: Namespace, workshop: Workshop, stopwatch: Stopwatch, signals: StopSignals) -> ExitStatus:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import logging
-import queue
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from launcher.cli.begin import Beginning, adopt, destroyed_on_error, start
 from launcher.cli.desk import Desk
-from launcher.cli.places import console_paths, root_of
-from launcher.cli.serve import CONTROL_SOCKET, Board, served
+from launcher.cli.places import CONTROL_SOCKET, console_paths, root_of
+from launcher.cli.serve import Board, served
 from launcher.cli.show import console_shown, qemu_log_shown, show_plan, show_proof
 from launcher.cli.ward import Ward
 from launcher.hypervisor.protocol import Hypervisor
 from launcher.hypervisor.root import remove_images
 from launcher.observe.ring import remove_log
 from launcher.supervise.children import ChildReaper
-from launcher.supervise.lifecycle import Event, Outcome, Started, Timing
+from launcher.supervise.lifecycle import Events, Outcome, Started, Timing
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -26,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 # KubeVirt's default for terminationGracePeriodSeconds of a VMI.
 DEFAULT_GRACE_PERIOD_S = 30.0
-
-Events = queue.SimpleQueue[Event]
 
 
 def live(hypervisor: Hypervisor, desk: Desk, events: Events, reaper: ChildReaper) -> tuple[Outcome, str]:

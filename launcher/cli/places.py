@@ -11,6 +11,8 @@ from launcher.domain.parts import ConsolePaths
 if TYPE_CHECKING:
     from argparse import Namespace
 
+# Below the root: where commands are taken.
+CONTROL_SOCKET = "run/control.sock"
 # Below the root's run: the socket of the serial console, and QEMU's own, at which the launcher is attached.
 CONSOLE = "serial0.sock"
 QEMUS_CONSOLE = "serial0-qemu.sock"
@@ -35,7 +37,7 @@ def _named_root(options: Namespace) -> str:
 
 def control_of(options: Namespace) -> Path:
     """Return the control socket: as asked for, else the one below the root."""
-    return root_of(options) / "run" / "control.sock" if options.control is None else Path(options.control)
+    return root_of(options) / CONTROL_SOCKET if options.control is None else Path(options.control)
 
 
 def console_paths(root: Path, domain: str) -> ConsolePaths:

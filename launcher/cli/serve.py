@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import logging
-import queue
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from launcher.cli.places import root_of
+from launcher.cli.places import control_of, root_of
 from launcher.cli.ward import Ward
 from launcher.errors import HypervisorError
 from launcher.observe.control import serve_control
 from launcher.supervise.commands import Command, refusal
-from launcher.supervise.lifecycle import Event, PauseRequested, ResetRequested, ResumeRequested, StopRequested
+from launcher.supervise.lifecycle import Event, Events, PauseRequested, ResetRequested, ResumeRequested, StopRequested
 from launcher.supervise.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -24,8 +22,6 @@ if TYPE_CHECKING:
     from launcher.supervise.supervisor import Supervisor
 
 _log = logging.getLogger(__name__)
-
-CONTROL_SOCKET = "run/control.sock"
 
 
 class Board:
@@ -50,11 +46,10 @@ class Board:
 
 
 @contextmanager
-def served(options: Namespace, ward: Ward, board: Board, events: queue.SimpleQueue[Event]) -> Iterator[None]:
+def served(options: Namespace, ward: Ward, board: Board, events: Events) -> Iterator[None]:
     """Serve the control socket, and HTTP where --listen names an address, until the end of the context."""
-    control = Path(options.control) if options.control is not None else root_of(options) / CONTROL_SOCKET
     with ExitStack() as servers:
-        servers.enter_context(serve_control(control, board.latest, _poster(board, events)))
+        servers.enter_context(serve_control(control_of(options), board.latest, _poster(board, events)))
         servers.enter_context(_figures_fed(options, ward, board))
         if options.listen is not None:
             from launcher.observe.http import serve_http  # noqa: PLC0415 - only where asked for: it costs memory
@@ -100,7 +95,7 @@ def _checks(ward: Ward, board: Board) -> GuestChecks:
     return GuestChecks(liveness=liveness, readiness=readiness)
 
 
-def _poster(board: Board, events: queue.SimpleQueue[Event]) -> Callable[[Command], str]:
+def _poster(board: Board, events: Events) -> Callable[[Command], str]:
     """Return what posts a command to the loop, or says why that command makes no sense now."""
 
     def post(command: Command) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from launcher.domain.parts import ConsolePaths as ConsolePaths  # noqa: PLC0414 - also looked for here
-from launcher.domain.parts import VirtType as VirtType  # noqa: PLC0414 - likewise
+from launcher.domain.parts import ConsolePaths, VirtType
 from launcher.host.assigned import AssignedDevice
 from launcher.planner.iothreads import IOThreadLayout
 from launcher.planner.model import Pinning

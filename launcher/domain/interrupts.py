@@ -8,7 +8,8 @@ the x2APIC (QEMU's emulation got one later, and no such IOMMU by libvirt's rules
 
 from __future__ import annotations
 
-from launcher.domain.blueprint import Blueprint, VirtType
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.parts import VirtType
 from launcher.domain.xml import Element, add, child_of
 from launcher.errors import DoesNotFit
 from launcher.vmi.apic import HIGHEST_PLAIN_ID, needs_wide_ids, vcpus_in_words

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from launcher.domain.blueprint import Blueprint, VirtType
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.parts import VirtType
 from launcher.domain.xml import Element, add
 from launcher.vmi.guest import GuestCPU
 

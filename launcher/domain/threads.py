@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from launcher.domain.blueprint import VirtType
+from launcher.domain.parts import VirtType
 from launcher.vmi.guest import Guest
 
 # Models of AMD's, and QEMU's own, which are AMD's by vendor: they tell of threads by topoext, which TCG has not.

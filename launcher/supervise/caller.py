@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from collections.abc import Callable
 from launcher.errors import HypervisorError
 from launcher.hypervisor.protocol import Machine, MachineState
 from launcher.supervise.errands import Errands
-from launcher.supervise.lifecycle import Action, CallFailed, Event, Reconnected
+from launcher.supervise.lifecycle import Action, CallFailed, Events, Reconnected
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ class Caller:
         machine: Machine,
         *,
         errands: Errands,
-        events: queue.SimpleQueue[Event],
+        events: Events,
         reconnect: Callable[[], Machine | None],
         on_reconnected: Callable[[], None],
         has_ended: Callable[[], bool],

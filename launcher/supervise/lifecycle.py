@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from queue import SimpleQueue
 from typing import assert_never
 
 from msgspec import Struct
@@ -197,6 +198,8 @@ Event = (
     | DeviceRemoved
     | ConnectionLost
 )
+# From all threads, in the order in which they came.
+Events = SimpleQueue[Event]
 
 Step = tuple[State, tuple[Action, ...]]
 

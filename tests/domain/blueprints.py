@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.domain.blueprint import Blueprint, ConsolePaths, VirtType
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.parts import ConsolePaths, VirtType
 from launcher.planner.iothreads import lay_out_iothreads
 from launcher.planner.model import Cell, IOThreadPin, Pinning, SharedPin, VCPUPin
 from launcher.storage.layout import KUBEVIRT_MOUNTS, expected_images

@@ -7,8 +7,9 @@ from lxml import etree
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.domain.blueprint import Blueprint, ConsolePaths, VirtType
+from launcher.domain.blueprint import Blueprint
 from launcher.domain.interrupts import check_vcpus
+from launcher.domain.parts import ConsolePaths, VirtType
 from launcher.domain.read import read_most_vcpus
 from launcher.domain.render import render
 from launcher.domain.threads import shows_threads

@@ -7,7 +7,8 @@ from lxml import etree
 from msgspec.structs import replace
 from msgspec.structs import replace as replaced
 
-from launcher.domain.blueprint import Blueprint, VirtType
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.parts import VirtType
 from launcher.domain.render import render
 from launcher.vmi.guest_machine import (
     Balloon,

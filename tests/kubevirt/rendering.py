@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from launcher.cpuset import CPUSet
-from launcher.domain.blueprint import Blueprint, VirtType
+from launcher.domain.blueprint import Blueprint
+from launcher.domain.parts import VirtType
 from launcher.domain.render import render
 from launcher.host.model import AllowedCPUs
 from launcher.host.synthetic import parse_synthetic

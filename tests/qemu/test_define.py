@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from launcher.cpuset import CPUSet
-from launcher.domain.blueprint import VirtType
+from launcher.domain.parts import VirtType
 from launcher.domain.render import render
 from launcher.hypervisor.deadline import Call
 from launcher.hypervisor.libvirt_driver import start_event_loop

@@ -53,6 +53,7 @@ class Choices:
 
     def most(self, items: Sequence[int]) -> int:
         """Count the groups that these items make at most."""
-        number = sum([self.steps[item][0] for item in items]) if self.made else 0
-        made = (groups for groups in reversed(range(len(self.made))) if self.made[groups] >> number & 1)
-        return next(made, 0) if self.made else len(items)
+        if not self.made:
+            return len(items)
+        number = sum([self.steps[item][0] for item in items])
+        return next((groups for groups in reversed(range(len(self.made))) if self.made[groups] >> number & 1), 0)

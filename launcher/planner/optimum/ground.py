@@ -52,9 +52,8 @@ class Ground(Struct, frozen=True, kw_only=True):
 
     def effort(self, steps: int) -> Effort:
         """Return so much effort; for a large guest, and most for one that uses every CPU, less: steps take longer."""
-        is_exact = sum(self.market.cpus) == self.topology.vcpus + self.market.housekeeping
         share = -(-self.topology.vcpus // _LARGE) - 1
-        return Effort(steps=steps // ((3 if is_exact else 1) * share) if share else steps)
+        return Effort(steps=steps // ((1 if self.market.too_many else 3) * share) if share else steps)
 
     @property
     def caps(self) -> Caps:

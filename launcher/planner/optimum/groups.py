@@ -90,10 +90,14 @@ class Market(Struct):
                 found.append(Offer(housekeeping, least, most, price, dislike, link))
         return found
 
+    @property
+    def too_many(self) -> int:
+        """The CPUs that neither housekeeping nor a vCPU needs."""
+        return sum([self.cpus[area] for area in self.areas]) - self.topology.vcpus - self.housekeeping
+
     def _used(self, areas: Group) -> int:
         """Count the CPUs of these areas that threads need if all others are used."""
-        others = sum([self.cpus[area] for area in self.areas]) - sum([self.cpus[area] for area in areas])
-        return self.topology.vcpus + self.housekeeping - others
+        return sum([self.cpus[area] for area in areas]) - self.too_many
 
     def _across(self, parts: tuple[Group, ...]) -> list[Offer]:
         """Add up what several nodes offer to sockets that they share."""

@@ -59,11 +59,14 @@ def _together(
     best: Settled, some: Collection[int], nodes: Collection[int], ground: Ground, effort: Effort, *, most: int = _AREAS
 ) -> Settled | None:
     chosen = [best.groups[index] for index in some]
-    held = sum([ground.areas[area].node in nodes for group, _ in chosen for area in group])
-    crossed = 0 if effort.steps <= 0 or held > most else ground.crossed(group for group, _ in chosen)
+    if effort.steps <= 0 or sum([ground.areas[area].node in nodes for group, _ in chosen for area in group]) > most:
+        return None
+    crossed = ground.crossed(group for group, _ in chosen)
+    if not crossed:
+        return None
     others = [group for index, (group, _) in enumerate(best.groups) if index not in some]
-    areas = ground.areas_on(nodes, others) if crossed else ()
-    if not crossed or len(areas) > most:
+    areas = ground.areas_on(nodes, others)
+    if len(areas) > most:
         return None
     effort.charge(_PREPARING)
     reserved = sum(best.reservations[area].cpus for area in areas)

@@ -41,8 +41,9 @@ def divide_nodes(ground: Ground) -> Nodes:
                 sets = candidates(ground, items, count)
                 found_searches = [ground.search_nodes(chosen, ground.plain) for chosen in sets]
                 # Of several sets of nodes another would be found first, as good by terms 4 and 5 and maybe not by 6.
-                is_one = len(found_searches) == 1
-                searches[count] = [(search.least(by_choices=is_one), search) for search in found_searches]
+                if len(found_searches) == 1:
+                    found_searches[0].look_at_choices()
+                searches[count] = [(search.least(), search) for search in found_searches]
             for bound, search in searches[count]:
                 if bound > crossings:
                     continue

@@ -31,7 +31,13 @@ class Prospects:
         self.outlook: Outlook | None = None
         self._menus = menus
         self._outlooks: dict[int, Outlook | None] = {}
-        base, savings = list[float](), list[tuple[float, int, float, float]]()
+        self._bounds = [] if self.spanning else [self._by_choice, self._by_size]
+        if self._bounds and not extra:
+            self._weigh(slack)
+            self._bounds.append(self._by_weight)
+
+    def _weigh(self, slack: int) -> None:
+        size, base, savings = self.size, list[float](), list[tuple[float, int, float, float]]()
         highs = sorted((item.high for item in self.items), reverse=True)
         rests = Counter([high % size for high in highs])
         for item in self.items:
@@ -45,8 +51,6 @@ class Prospects:
                 savings.append((saved / waste if waste > 0 else 1e18, item.number, saved, max(waste, 0.0)))
             base.append(share)
         self._base = base
-        bounds = self._by_choice, self._by_size, self._by_weight
-        self._bounds = () if self.spanning else bounds[:2] if extra else bounds
         # What is saved for a CPU that stays without a vCPU, the item, what is saved in all, and those CPUs.
         self._savings = sorted(savings, reverse=True)
 

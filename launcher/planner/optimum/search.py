@@ -65,14 +65,16 @@ class Search:
         slack = max(0, self._start.slack)
         self.prospects = Prospects(self.items, market.socket, extra=extra, part=part, slack=slack, menus=market.menus)
 
-    def least(self, *, by_choices: bool = False) -> int:
-        """Return a number of crossings below which nothing need be searched, of whole nodes by all their choices."""
-        state = self._start
-        if by_choices:
-            # Where guest cores lie across nodes, no more CPUs stay without a vCPU than there are too many.
-            cpus = [item.high + item.extra if self.extra else item.high for item in self.items]
-            self.prospects.choices = Choices(cpus, self.market.socket, state.raw if self.extra else state.slack)
-        return self.prospects.least(state)
+    def look_at_choices(self) -> None:
+        """Count the groups that any of the items, whole nodes, can make: from now on that bounds the crossings, too."""
+        # Where guest cores lie across nodes, no more CPUs stay without a vCPU than there are too many.
+        cpus = [item.high + item.extra if self.extra else item.high for item in self.items]
+        slack = self._start.raw if self.extra else self._start.slack
+        self.prospects.choices = Choices(cpus, self.market.socket, slack)
+
+    def least(self) -> int:
+        """Return a number of crossings below which nothing need be searched."""
+        return self.prospects.least(self._start)
 
     def as_one_group(self) -> Settled | None:
         """Settle everything as one group, and let nothing be dearer from now on; None where it cannot be one."""
