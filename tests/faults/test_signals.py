@@ -67,7 +67,9 @@ def test_a_wish_for_the_end_in_the_first_moments_is_heard(launch: Launch, millis
 
 
 def is_launcher(launcher: Launcher) -> bool:
-    return b"--block-signal" not in Path(f"/proc/{launcher.process.pid}/cmdline").read_bytes()
+    """Tell whether `env` has blocked the signals and become the launcher; what just becomes `env` has no words yet."""
+    command = Path(f"/proc/{launcher.process.pid}/cmdline").read_bytes()
+    return command != b"" and b"--block-signal" not in command
 
 
 def test_a_hangup_that_nohup_has_ignored_stays_ignored(launch: Launch) -> None:
